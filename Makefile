@@ -1,0 +1,49 @@
+# Each target makes the virtual environment it needs; python3 >= 3.11 and pip are all that is asked.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# What the wheel would install: mypy and import-linter read the package as users get it.
+BUILT := build/site
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs clean
+
+help:           ## say what there is
+	@grep -E '^[a-z]+: .*##|^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "fexp-store needs Python 3.11 or newer; give one: make PYTHON=python3.12 demo" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.demo  ## render faces, run three networks, find expression-selective units
+	$(BIN)/fexp -w warehouse demo
+
+test: lint docs  ## lint, types, docs and all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --disable-progress-bar schemas
+	rm -rf $(BUILT) && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(BUILT) .
+	cd $(BUILT) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p fexp_store
+	cd $(BUILT) && $(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
+
+docs: $(VENV)/.dev  ## build the documentation strictly
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.dev  ## measure against the floors (docs/benchmarks.md)
+	$(BIN)/python -m benchmarks
+
+clean:          ## remove what was made here, but never a warehouse
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,5 @@
+"""``python -m fexp_store.cli``."""
+
+from fexp_store.cli import app
+
+app()

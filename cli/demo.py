@@ -1,0 +1,54 @@
+"""``fexp demo``: the whole chain on rendered faces, from images to an answer."""
+
+from __future__ import annotations
+
+import typer
+from fexp_store.cli.app import Settings, messages
+from fexp_store.cli.output import Format, FormatOption, print_frame
+from fexp_store.cli.progress import bar
+
+from fexp_store import Warehouse
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(demo)
+
+
+def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None:
+    """Render faces, run three networks on them, and find units selective for expression.
+
+    Makes the warehouse if there is none; run again, it does only what is missing. The faces are
+    rendered, and dlib's face network stands in for VGG-Face, whose weights cannot be shipped.
+
+    Example:
+
+        fexp -w warehouse demo
+    """
+    from fexp_store.report.demo import SHOWN, STIMULI, run_demo
+
+    settings = ctx.obj
+    assert isinstance(settings, Settings)
+    wh = open_or_create(settings)
+    found = run_demo(wh, bar)
+    print_frame(found.summary, output_format)
+    network, layer = SHOWN
+    if found.sheet is not None:
+        unit = found.unit.row(0, named=True)
+        messages.print(
+            f"Most selective unit of {network} {layer}: {unit['unit_id']}, which prefers "
+            f"{unit['preferred_expression']} (partial eta squared of expression "
+            f"{unit['eta_squared_expression']:.2f}).\n"
+            f"The images that drive it most: {found.sheet}\n"
+            f'Next: fexp -w {settings.warehouse} sql "FROM top_stimuli'
+            f"('{network}', '{layer}', {unit['unit_id']}, 10)\"\n"
+            f"or:   duckdb -readonly {wh.root}/catalog.duckdb "
+            f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\""
+        )
+
+
+def open_or_create(settings: Settings) -> Warehouse:
+    """Open the warehouse that the options name, or make it."""
+    if (settings.warehouse / "warehouse.json").exists():
+        return Warehouse(settings.warehouse)
+    return Warehouse.create(settings.warehouse)

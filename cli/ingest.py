@@ -1,0 +1,68 @@
+"""``fexp ingest``: run a network on a stimulus set and store its activations."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from fexp_store.cli.app import messages, open_warehouse
+from fexp_store.cli.progress import bar
+
+NetworkOption = Annotated[str, typer.Option("--network", "-n", help="Name of the network.")]
+StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the stimulus set.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(ingest)
+
+
+def ingest(
+    ctx: typer.Context,
+    network: NetworkOption,
+    layer: Annotated[
+        list[str], typer.Option("--layer", "-l", help="Layer; repeat for several in one pass.")
+    ],
+    stimuli: StimuliOption,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 32,
+    memory: Annotated[
+        int, typer.Option(min=1, help="MiB that buffers of activations may have.")
+    ] = 1024,
+    keep_bits: Annotated[
+        int | None,
+        typer.Option(min=0, max=22, help="Keep this many mantissa bits; all 23 by default."),
+    ] = None,
+) -> None:
+    """Run a network on a stimulus set and store the activations of some layers.
+
+    What is stored already is skipped. After an interruption, run the same command again.
+
+    Example:
+
+        fexp ingest --network dlib_face --layer conv4_3 --layer embedding --stimuli faces
+    """
+    from fexp_store.ingest import Options
+    from fexp_store.ingest import ingest as run
+
+    options = Options(
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        memory=memory << 20,
+        keep_bits=keep_bits,
+    )
+    wh = open_warehouse(ctx)
+    with bar(f"{network} on {stimuli}") as started:
+        done = run(wh, network, layer, stimuli, options, started=started)
+    if done.stimuli == 0:
+        messages.print(
+            f"Everything is stored already: {network} {', '.join(layer)} for {stimuli}; "
+            "no forward pass was run and nothing was written."
+        )
+    else:
+        messages.print(
+            f"Ran {done.stimuli} stimuli through {network}; stored {done.fragments} fragments, "
+            f"{done.bytes / 1e6:.1f} MB."
+        )

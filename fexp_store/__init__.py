@@ -1,0 +1,20 @@
+"""fexp-store: an activation store with a query layer, for facial expression in convolutional networks."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fexp_store.errors import BadInput, Conflict, Damaged, FexpError, NotFound
+from fexp_store.warehouse import Warehouse
+
+__version__ = version("fexp-store")
+
+__all__ = [
+    "BadInput",
+    "Conflict",
+    "Damaged",
+    "FexpError",
+    "NotFound",
+    "Warehouse",
+    "__version__",
+]

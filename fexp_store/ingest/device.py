@@ -1,0 +1,93 @@
+"""Where and in which arithmetic the forward pass runs: the only place that knows about devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fexp_store.errors import BadInput
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device with the arithmetic to use on it.
+
+    Parameters
+    ----------
+    name : {"cpu", "cuda", "mps"}
+    precision : {"fp32", "tf32", "bf16"}
+        ``fp32`` is IEEE single precision everywhere; ``tf32`` lets a CUDA device round the inputs
+        of products to 10 bits of mantissa; ``bf16`` runs under autocast.
+    """
+
+    name: str
+    precision: str
+
+    @contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Set torch's arithmetic for the time of a forward pass, and set it back."""
+        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
+        autocast = (
+            torch.autocast(self.name, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        )
+        try:
+            with autocast:
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            torch.backends.cudnn.allow_tf32 = before[1]
+
+    def place(self, module: torch.nn.Module) -> torch.nn.Module:
+        """Move a module here, in the memory order that convolutions run fastest in."""
+        return module.to(device=self.name, memory_format=torch.channels_last)
+
+    def upload(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+        """Copy pixels of shape (n_images, 3, size, size) here; on CUDA without waiting for it."""
+        tensor = torch.from_numpy(pixels)
+        if self.name == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.name, non_blocking=self.name == "cuda").contiguous(
+            memory_format=torch.channels_last
+        )
+
+
+def choose(device: str, precision: str) -> Device:
+    """Choose the device to run on.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+        ``auto`` takes the first of cuda, mps and cpu that is there.
+    precision : {"fp32", "tf32", "bf16"}
+
+    Raises
+    ------
+    BadInput
+        If the device is not there, or does not have that precision.
+    """
+    if device not in DEVICES or precision not in PRECISIONS:
+        raise BadInput(
+            f"The device is one of {', '.join(DEVICES)} and the precision one of "
+            f"{', '.join(PRECISIONS)}."
+        )
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    name = next(d for d, found in there.items() if found) if device == "auto" else device
+    if not there[name]:
+        raise BadInput(f"No {name} device is there for torch; use --device auto.")
+    if precision == "tf32" and name != "cuda":
+        raise BadInput("The precision tf32 needs a cuda device.")
+    return Device(name, precision)

@@ -1,0 +1,90 @@
+"""What an ingest has to do: which stimuli of which layers are not stored yet, in which portions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fexp_store.networks.records import Layer
+from fexp_store.warehouse.fragments import FRAGMENT_BYTES, ROW_BYTES
+
+BUFFERS = 2  # one is filled by the network while the other is written
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of stimuli to run, and the layers that miss it: one fragment for each of them."""
+
+    start: int
+    stop: int
+    layers: tuple[Layer, ...]
+
+    @property
+    def stimuli(self) -> int:
+        """Number of stimuli."""
+        return self.stop - self.start
+
+    @property
+    def units(self) -> int:
+        """Number of units of all its layers."""
+        return sum(layer.units for layer in self.layers)
+
+
+def plan(
+    layers: Sequence[Layer],
+    stored: Mapping[str, Sequence[tuple[int, int]]],
+    n_stimuli: int,
+    memory: int,
+) -> list[Span]:
+    """Cut what is missing into spans.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Layers that are wanted.
+    stored : mapping of str to sequence of (int, int)
+        Layer name -> half-open ranges of stimuli that are stored, sorted and disjoint.
+    n_stimuli : int
+        Size of the stimulus set.
+    memory : int
+        Bytes that the buffers of activations may have together.
+
+    Returns
+    -------
+    list of Span
+        In order of stimuli. Every missing (layer, stimulus) is in exactly one span; a span's
+        buffer is at most half of `memory` and its largest file at most `FRAGMENT_BYTES`
+        uncompressed, but a span has at least one stimulus.
+    """
+    missing = {layer: _complement(stored.get(layer.name, ()), n_stimuli) for layer in layers}
+    edges = sorted({edge for ranges in missing.values() for both in ranges for edge in both})
+    spans: list[Span] = []
+    for start, stop in zip(edges, edges[1:], strict=False):
+        wanted = tuple(layer for layer, ranges in missing.items() if _within(start, ranges))
+        if wanted:
+            spans += _portions(start, stop, wanted, memory)
+    return spans
+
+
+def span_stimuli(layers: Iterable[Layer], memory: int) -> int:
+    """Return how many stimuli one span may have for these layers."""
+    units = [layer.units for layer in layers]
+    by_memory = memory // (BUFFERS * 4 * sum(units))
+    by_file = FRAGMENT_BYTES // (ROW_BYTES * max(units))
+    return max(1, min(by_memory, by_file))
+
+
+def _portions(start: int, stop: int, layers: tuple[Layer, ...], memory: int) -> list[Span]:
+    # Equal portions: a last fragment of a few stimuli would be slower to read than its size.
+    count = -(-(stop - start) // span_stimuli(layers, memory))
+    cuts = [start + (stop - start) * i // count for i in range(count + 1)]
+    return [Span(a, b, layers) for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def _complement(ranges: Sequence[tuple[int, int]], n_stimuli: int) -> list[tuple[int, int]]:
+    edges = [0, *(edge for both in ranges for edge in both), n_stimuli]
+    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
+
+
+def _within(start: int, ranges: Iterable[tuple[int, int]]) -> bool:
+    return any(a <= start < b for a, b in ranges)

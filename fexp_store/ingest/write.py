@@ -1,0 +1,146 @@
+"""Writing a span of activations: one file per layer, one commit for all of them."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fexp_store.errors import FexpError
+from fexp_store.ingest.plan import Span
+from fexp_store.networks.records import Layer, Registered
+from fexp_store.warehouse import fragments, runs
+from fexp_store.warehouse.fragments import Fragment, Identity, Partition
+from fexp_store.warehouse.runs import Run
+
+
+@dataclass
+class Writer:
+    """Stores spans of one ingest and records its run before the first of them.
+
+    Parameters
+    ----------
+    root : Path
+        Of the warehouse.
+    network : Registered
+    stimuli : sequence of dict
+        All rows of the stimulus set, in order.
+    keep_bits : int or None
+    precision : str
+    run : Run
+    """
+
+    root: Path
+    network: Registered
+    stimuli: Sequence[dict[str, Any]]
+    keep_bits: int | None
+    precision: str
+    run: Run
+    _recorded: bool = field(default=False, init=False)
+
+    def store(self, span: Span, buffers: Mapping[str, NDArray[np.float32]]) -> list[Fragment]:
+        """Write and commit a span.
+
+        Parameters
+        ----------
+        buffers : mapping of str to ndarray of shape (n_stimuli, n_units), float32
+            By layer; rounded in place if bits are dropped.
+
+        Returns
+        -------
+        list of Fragment
+            Those committed; empty where another process was first.
+
+        Raises
+        ------
+        FexpError
+            If the disk is full. No file of the span is left, and nothing of it is visible.
+        """
+        paths = {layer: fragments.new_path(self._partition(layer)) for layer in span.layers}
+        try:
+            written = [self._write(span, layer, paths[layer], buffers) for layer in span.layers]
+            self._record_start()
+            return fragments.commit(self.root, written)
+        except BaseException as error:
+            fragments.discard(self.root, list(paths.values()))
+            if _is_disk_full(error):
+                raise FexpError(
+                    f"The disk of {self.root} is full; what was committed before stays. Free some "
+                    "space and run the same command to go on."
+                ) from error
+            raise
+
+    def _write(
+        self, span: Span, layer: Layer, path: str, buffers: Mapping[str, NDArray[np.float32]]
+    ) -> Fragment:
+        values = buffers[layer.name]
+        if self.keep_bits is not None:
+            round_mantissa(values, self.keep_bits)
+        size, digest = fragments.write_file(self.root / "activations" / path, values, span.start)
+        images = [row["image_sha256"] for row in self.stimuli[span.start : span.stop]]
+        return Fragment(
+            fragment_id=self._identity(layer).fragment_id(images),
+            network=self.network.network,
+            layer=layer.name,
+            stimulus_set=self._partition(layer).stimulus_set,
+            path=path,
+            unit_start=0,
+            unit_stop=layer.units,
+            stimulus_start=span.start,
+            stimulus_stop=span.stop,
+            rows=values.size,
+            bytes=size,
+            sha256=digest,
+            keep_bits=self.keep_bits,
+            precision=self.precision,
+            run_id=self.run.run_id,
+        )
+
+    def _partition(self, layer: Layer) -> Partition:
+        return Partition(self.network.network, layer.name, self.stimuli[0]["stimulus_set"])
+
+    def _identity(self, layer: Layer) -> Identity:
+        return Identity(
+            weights_sha256=self.network.weights_sha256,
+            architecture=self.network.architecture,
+            preprocessing=self.network.preprocessing,
+            layer=layer.name,
+            keep_bits=self.keep_bits,
+            precision=self.precision,
+        )
+
+    def _record_start(self) -> None:
+        if not self._recorded:
+            runs.record_start(self.root, self.run)
+            self._recorded = True
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    number = error.errno if isinstance(error, OSError) else None
+    # delta-rs gives the operating system's words, not its number.
+    return number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left on device" in str(
+        error
+    )
+
+
+def round_mantissa(values: NDArray[np.float32], keep_bits: int) -> None:
+    """Round float32 values in place to `keep_bits` bits of mantissa, half to even.
+
+    The dropped bits are zero, which is what makes the values compress; infinities and NaN stay.
+
+    References
+    ----------
+    Klöwer et al. 2021, Nature Computational Science 1:713 (bit rounding).
+    """
+    dropped = 23 - keep_bits
+    bits = values.view(np.uint32)
+    finite = np.isfinite(values)
+    half = np.uint32((1 << (dropped - 1)) - 1)
+    odd = (bits >> np.uint32(dropped)) & np.uint32(1)
+    rounded = (bits + half + odd) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
+    np.copyto(bits, rounded, where=finite)

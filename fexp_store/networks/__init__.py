@@ -1,0 +1,1 @@
+"""Networks: their architectures, weights, layers and how an image becomes their input."""

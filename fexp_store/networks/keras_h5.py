@@ -1,0 +1,103 @@
+"""Reads the HDF5 weights files of Keras, and one flat HDF5 of Caffe's arrays.
+
+Layouts, and where they were read:
+
+- Keras: the attribute ``layer_names`` lists groups in forward order, each with an attribute
+  ``weight_names``, under the root (``save_weights``) or under ``model_weights`` (``save``):
+  keras.io, "Weights-only saving", and Keras 2's ``hdf5_format.py``;
+- ``vgg_face_weights.h5`` of github.com/serengil/deepface (``VGGFace.py``): a Sequential model
+  whose layers have generated names, so order decides, and whose fc layers are convolutions
+  (7 x 7, then 1 x 1). It was copied array by array from ``vgg_face.mat``
+  (sefiks.com/2019/07/15/how-to-convert-matlab-models-to-keras), so it expects RGB;
+- ``rcmalli_vggface_tf_vgg16.h5`` of github.com/rcmalli/keras-vggface: layers named as the
+  network's, fc layers Dense, a layer ``flatten`` or ``pool5`` but no padding layers; converted
+  from Caffe, and ``preprocess_input`` in ``utils.py`` turns RGB into BGR before it;
+- ``vggface.h5`` of github.com/yzhang559/vgg-face (``test.py``): datasets ``conv1_1.weight`` …
+  at the root, in Caffe's shapes and BGR.
+
+Kernels are height x width x in x out. Dense fc6 takes the flattened height x width x channel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fexp_store.errors import BadInput
+from fexp_store.networks import state_dict
+from fexp_store.networks.file_layers import (
+    CONVOLUTIONAL,
+    FileLayer,
+    FileWeights,
+    check_size,
+    to_state,
+)
+
+
+def read(path: Path) -> FileWeights:
+    """Read an HDF5 file; needs the optional package h5py."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise BadInput("is an HDF5 file, which needs h5py: pip install h5py.") from error
+    try:
+        with h5py.File(path, "r") as file:
+            root = file.get("model_weights", file)
+            if "layer_names" in root.attrs:
+                return _keras(root)
+            return _flat(root, h5py.Dataset)
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise BadInput("is cut short or damaged: HDF5 cannot read it.") from error
+
+
+def _keras(root: Any) -> FileWeights:
+    names = [_text(name) for name in root.attrs["layer_names"]]
+    kernels = [found for name in names if (found := _kernel_and_bias(name, root[name])) is not None]
+    if not kernels:
+        raise BadInput("holds a Keras model without any weights.")
+    layers, first_dense = [], True
+    for name, kernel, bias in kernels:
+        layers.append(FileLayer(name, _weight(kernel, first_dense), bias))
+        first_dense = first_dense and kernel.ndim == 4
+    # Of the two models whose layers have the network's own names, the one from Caffe pads
+    # inside its convolutions; the one from MatConvNet has layers for it and convolves in fc6.
+    named = kernels[0][0] == "conv1_1"
+    padded = any("padding" in name for name in names)
+    convolved = len(layers) > len(CONVOLUTIONAL) and first_dense
+    from_caffe = named and not padded and not convolved
+    return FileWeights(to_state(layers), "BGR" if from_caffe else "RGB")
+
+
+def _kernel_and_bias(name: str, group: Any) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
+    arrays = [_array(group[_text(key)]) for key in group.attrs.get("weight_names", [])]
+    if not arrays:
+        return None
+    if [array.ndim for array in arrays] not in ([4, 1], [2, 1]):
+        raise BadInput(f"holds a layer {name!r} that is neither a convolution nor connected.")
+    return name, arrays[0], arrays[1]
+
+
+def _weight(kernel: NDArray[Any], first_dense: bool) -> NDArray[Any]:
+    """Reorder a kernel's axes; the first Dense layer's inputs are rows, columns, channels."""
+    if kernel.ndim == 2 and first_dense and len(kernel) % (7 * 7) == 0:
+        kernel = kernel.reshape(7, 7, -1, kernel.shape[1])
+    return kernel.T if kernel.ndim == 2 else kernel.transpose(3, 2, 0, 1)
+
+
+def _flat(root: Any, dataset: type) -> FileWeights:
+    found = {key: root[key] for key in root if isinstance(root[key], dataset)}
+    if not found:
+        raise BadInput("is an HDF5 file without weights: no Keras layers and no arrays.")
+    return state_dict.rename({key: _array(value) for key, value in found.items()})
+
+
+def _array(dataset: Any) -> NDArray[Any]:
+    check_size(f"an array {dataset.name}", dataset.shape)
+    return np.asarray(dataset)
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,0 +1,88 @@
+"""How an image becomes a network's input: one record, stored with the network and part of identity."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, centre crop and normalise, in the units of 8-bit pixels.
+
+    Parameters
+    ----------
+    size : int
+        Side of the square input in pixels.
+    resize : int
+        The shorter side of the image is resized to this many pixels before the centre crop to
+        `size`; equal to `size` where nothing is cropped off a square image.
+    mean, std : tuple of 3 floats
+        Per channel R, G, B, on the 0–255 scale: the input is ``(pixel - mean) / std``.
+    interpolation : {"bilinear", "bicubic", "lanczos"}
+        Pillow's antialiased filter.
+    """
+
+    size: int
+    resize: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str = "bilinear"
+
+    def to_json(self) -> str:
+        """Return the record as canonical JSON (sorted keys), the form that is stored and hashed."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Preprocessing:
+        """Read what `to_json` wrote."""
+        record: dict[str, Any] = json.loads(text)
+        record["mean"], record["std"] = tuple(record["mean"]), tuple(record["std"])
+        return cls(**record)
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Resize and crop one image.
+
+        Returns
+        -------
+        ndarray of shape (3, size, size), uint8
+            RGB; a greyscale image has three equal channels.
+        """
+        rgb = image.convert("RGB")
+        shorter = min(rgb.size)
+        if shorter != self.resize:
+            width, height = (
+                max(self.size, round(side * self.resize / shorter)) for side in rgb.size
+            )
+            rgb = rgb.resize((width, height), _FILTERS[self.interpolation])
+        left, top = ((side - self.size) // 2 for side in rgb.size)
+        rgb = rgb.crop((left, top, left + self.size, top + self.size))
+        return np.ascontiguousarray(np.asarray(rgb, dtype=np.uint8).transpose(2, 0, 1))
+
+    def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Turn pixels into the network's input, on whatever device they are.
+
+        Parameters
+        ----------
+        pixels : tensor of shape (n_images, 3, size, size), uint8
+
+        Returns
+        -------
+        tensor of the same shape, float32
+        """
+        shape = (1, 3, 1, 1)
+        mean = torch.tensor(self.mean, device=pixels.device).reshape(shape)
+        std = torch.tensor(self.std, device=pixels.device).reshape(shape)
+        return (pixels.float() - mean) / std

@@ -1,0 +1,189 @@
+"""Registering networks in a warehouse, and building them again from what is registered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch import nn
+
+from fexp_store.errors import BadInput, Conflict
+from fexp_store.networks.architectures import Architecture, architecture
+from fexp_store.networks.initialise import initialise, weights_sha256
+from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.records import Layer, Registered
+from fexp_store.networks.responses import layer_shapes
+from fexp_store.warehouse import Warehouse, tables
+from fexp_store.warehouse.files import read_local, update_local
+from fexp_store.warehouse.names import check_name
+
+_WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
+_SCHEMA_OVERRIDES = {"seed": pl.Int64}
+
+
+@dataclass(frozen=True)
+class Untrained:
+    """Weights that are drawn, not learned.
+
+    Parameters
+    ----------
+    seed : int
+    init : str
+        See `fexp_store.networks.initialise.initialise`. The study does not say which scheme its
+        untrained network has; ``kaiming_normal`` keeps the variance of responses from layer to
+        layer under ReLU, and is our choice.
+    """
+
+    seed: int = 0
+    init: str = "kaiming_normal"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network ready to run: a module in evaluation mode, its layers and its preprocessing."""
+
+    module: nn.Module
+    paths: Mapping[str, str]
+    preprocessing: Preprocessing
+
+
+def add(
+    wh: Warehouse,
+    name: str,
+    architecture_name: str,
+    *,
+    weights: Path | None = None,
+    untrained: Untrained | None = None,
+    group: str | None = None,
+) -> bool:
+    """Register a network under a short name.
+
+    Parameters
+    ----------
+    architecture_name : str
+        See `fexp_store.networks.architectures.ARCHITECTURES`.
+    weights : Path, optional
+        Weights file; by default the one that the architecture's package ships.
+    untrained : Untrained, optional
+        Draw the weights instead.
+    group : str, optional
+        Name shared by replicates; by default the network's own name.
+
+    Returns
+    -------
+    bool
+        False if this very network was registered under this name before.
+
+    Raises
+    ------
+    BadInput
+        If the weights cannot be used, or both `weights` and `untrained` are given.
+    Conflict
+        If the name is taken by a network with other content.
+    """
+    check_name("network", name)
+    check_name("group of networks", group or name)
+    arch = architecture(architecture_name)
+    if weights is not None and untrained is not None:
+        raise BadInput("A network is untrained or has a weights file, not both.")
+    module, source = _build(arch, weights, untrained)
+    row = Registered(
+        network=name,
+        network_group=group or name,
+        architecture=arch.name,
+        training="none" if untrained else arch.training,
+        weights_source=source,
+        weights_sha256=weights_sha256(module.state_dict()),
+        seed=untrained.seed if untrained else None,
+        preprocessing=arch.preprocessing.to_json(),
+        layers=_layers_json(arch),
+    )
+    new = _append(wh, row)
+    if weights is not None:
+        update_local(wh.root, _WEIGHTS, name, str(weights.resolve()))
+    return new
+
+
+def load(wh: Warehouse, row: Registered) -> Network:
+    """Build a registered network and set its weights.
+
+    Raises
+    ------
+    BadInput
+        If the weights are not on this machine, or are not those that were registered.
+    """
+    arch = architecture(row.architecture)
+    kind, _, detail = row.weights_source.partition(":")
+    untrained = weights = None
+    if kind == "untrained":
+        untrained = Untrained(int(row.seed or 0), detail)
+    elif kind == "file":
+        weights = _weights_path(wh, row, detail)
+    module, _ = _build(arch, weights, untrained)
+    if weights_sha256(module.state_dict()) != row.weights_sha256:
+        raise BadInput(
+            f"The weights found for {row.network} are not those it was registered with; "
+            "restore the file, or register them under another name."
+        )
+    return Network(module, arch.layers, Preprocessing.from_json(row.preprocessing))
+
+
+def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
+    known = read_local(wh.root, _WEIGHTS).get(row.network)
+    if known is None or not Path(known).is_file():
+        raise BadInput(
+            f"The weights file {file} of {row.network} is not on this machine; say where it is: fexp"
+            f" networks add {row.network} --architecture {row.architecture} --weights {file}"
+        )
+    return Path(known)
+
+
+def _build(
+    arch: Architecture, weights: Path | None, untrained: Untrained | None
+) -> tuple[nn.Module, str]:
+    """Build a module with its weights, and say where they came from."""
+    module = arch.build().eval().requires_grad_(False)
+    if untrained is not None:
+        initialise(module, untrained.init, untrained.seed)
+        return module, f"untrained:{untrained.init}"
+    if weights is None:
+        if arch.packaged is None:
+            raise BadInput(
+                f"No package ships weights for {arch.name}: give a file with --weights, "
+                "or register it --untrained."
+            )
+        weights, source = arch.packaged.path(), f"package:{arch.packaged.package}"
+    else:
+        source = f"file:{weights.name}"
+    arrays = arch.read_weights(weights)
+    module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
+    return module, source
+
+
+def _layers_json(arch: Architecture) -> str:
+    shapes = layer_shapes(arch.build().to("meta").eval(), arch.layers, arch.preprocessing.size)
+    return json.dumps([asdict(Layer(name, shape)) for name, shape in shapes.items()])
+
+
+def _append(wh: Warehouse, row: Registered) -> bool:
+    def taken() -> bool:
+        stored = tables.read(wh.root, "networks").filter(network=row.network)
+        if stored.is_empty():
+            return False
+        previous = Registered(**stored.drop("created").row(0, named=True))
+        # The same weights in another file are the same network.
+        if replace(previous, weights_source=row.weights_source) != row:
+            raise Conflict(
+                f"A network {row.network} with other content is registered already; "
+                "networks never change, so choose another name."
+            )
+        return True
+
+    frame = pl.DataFrame([asdict(row)], schema_overrides=_SCHEMA_OVERRIDES)
+    frame = frame.with_columns(pl.lit(datetime.now(UTC)).alias("created"))
+    return tables.append(wh.root, "networks", frame, key=f"networks/{row.network}", unless=taken)

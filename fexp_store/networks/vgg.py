@@ -1,0 +1,157 @@
+"""The VGG-16 body that VGG-Face, VGG-16 (objects) and their untrained twins share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fexp_store.networks.preprocessing import Preprocessing
+
+CONVOLUTIONS = (2, 2, 3, 3, 3)
+"""Convolutions in each of the five blocks; a 2x2 max pool ends every block."""
+
+
+def _layer_names() -> Iterator[tuple[str, str]]:
+    """Yield every layer and the module whose output it is, in forward order."""
+    for block, convolutions in enumerate(CONVOLUTIONS, 1):
+        for place in range(1, convolutions + 1):
+            yield f"conv{block}_{place}:pre", f"conv{block}_{place}"
+            yield f"conv{block}_{place}", f"relu{block}_{place}"
+        yield f"pool{block}", f"pool{block}"
+    for layer in ("6", "7"):
+        yield f"fc{layer}:pre", f"fc{layer}"
+        yield f"fc{layer}", f"relu{layer}"
+    yield "fc8", "fc8"
+
+
+LAYERS: dict[str, str] = dict(_layer_names())
+"""Layer name -> path of the module whose output is that layer's response, in forward order."""
+
+WEIGHTED: tuple[str, ...] = tuple(
+    dict.fromkeys(path for path in LAYERS.values() if path.startswith(("conv", "fc")))
+)
+"""The 13 convolutions and 3 fully connected layers: the modules that have parameters, in order."""
+
+VGG_FACE_PREPROCESSING = Preprocessing(
+    size=224, resize=224, mean=(129.1863, 104.7624, 93.5940), std=(1.0, 1.0, 1.0)
+)
+"""What VGG-Face was trained on: RGB on 0–255 less the training set's mean, no scaling."""
+
+VGG16_OBJECT_PREPROCESSING = Preprocessing(
+    size=224,
+    resize=256,
+    mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
+    std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+)
+"""The transforms of torchvision's ``VGG16_Weights.IMAGENET1K_V1``, on the 0–255 scale."""
+
+
+def _modules(
+    outputs: int | None, channels: tuple[int, ...], hidden: int
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules in forward order."""
+    inputs = 3
+    for block, (convolutions, width) in enumerate(zip(CONVOLUTIONS, channels, strict=True), 1):
+        for place in range(1, convolutions + 1):
+            yield f"conv{block}_{place}", nn.Conv2d(inputs, width, kernel_size=3, padding=1)
+            yield f"relu{block}_{place}", nn.ReLU()
+            inputs = width
+        yield f"pool{block}", nn.MaxPool2d(2)
+    if outputs is not None:
+        yield "fc6", nn.Linear(inputs * 7 * 7, hidden)
+        yield "relu6", nn.ReLU()
+        yield "fc7", nn.Linear(hidden, hidden)
+        yield "relu7", nn.ReLU()
+        yield "fc8", nn.Linear(hidden, outputs)
+
+
+class VGG16(nn.Module):
+    """VGG-16 (configuration D) with each layer under the name that the field gives it.
+
+    The parameters are allocated but not set: load weights or call `initialise` before use, so
+    that no time goes into 138 M random numbers that are then overwritten. There is no dropout:
+    the store only ever evaluates, where dropout is the identity. No module works in place, so
+    a convolution's own output is still there after the ReLU that follows.
+
+    Parameters
+    ----------
+    outputs : int or None
+        Units of fc8: 2622 people for VGG-Face, 1000 objects for VGG-16. None leaves out fc6,
+        fc7 and fc8, for a file that holds the convolutions only.
+    channels : tuple of 5 ints
+        Channels of the five blocks.
+    hidden : int
+        Units of fc6 and of fc7.
+
+    References
+    ----------
+    Simonyan & Zisserman 2015, arXiv:1409.1556, table 1, column D.
+    """
+
+    def __init__(
+        self,
+        outputs: int | None = 2622,
+        *,
+        channels: tuple[int, int, int, int, int] = (64, 128, 256, 512, 512),
+        hidden: int = 4096,
+    ) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            for name, module in _modules(outputs, channels, hidden):
+                self.add_module(name, module)
+        self.to_empty(device=torch.get_default_device())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Run every layer that the body has.
+
+        Parameters
+        ----------
+        x : tensor of shape (n_images, 3, 224, 224), float32
+
+        Returns
+        -------
+        tensor of shape (n_images, outputs), float32
+            The response of fc8, before any softmax; without the fc layers, that of pool5, of
+            shape (n_images, 512, 7, 7).
+        """
+        for name, module in self.named_children():
+            x = module(x.flatten(1) if name == "fc6" else x)
+        return x
+
+
+def layers_of(model: VGG16) -> dict[str, str]:
+    """Return the part of `LAYERS` that this body has, in forward order."""
+    modules = dict(model.named_children())
+    return {layer: path for layer, path in LAYERS.items() if path in modules}
+
+
+def from_weights(state: Mapping[str, NDArray[np.float32]]) -> VGG16:
+    """Build the body that a set of weights describes, around those very arrays.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+        As `read_weights` returns it; without ``fc6.weight`` the body has no fc layers. The
+        arrays become the parameters without a copy.
+
+    Returns
+    -------
+    VGG16
+        In evaluation mode, its parameters without gradients.
+    """
+    channels = tuple(len(state[f"conv{block}_1.bias"]) for block in range(1, 6))
+    connected = "fc6.weight" in state
+    with torch.device("meta"):
+        model = VGG16(
+            len(state["fc8.bias"]) if connected else None,
+            channels=cast("tuple[int, int, int, int, int]", channels),
+            hidden=len(state["fc6.bias"]) if connected else 0,
+        )
+    tensors = {name: torch.from_numpy(values) for name, values in state.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model.eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Reports: several analyses put together for a reader."""

@@ -1,0 +1,1 @@
+"""Stimulus sets: images with labels, registered once and never changed."""

@@ -1,0 +1,121 @@
+"""Image files: checked and hashed when they are registered, checked again when they are read."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fexp_store.errors import BadInput, NotFound
+from fexp_store.warehouse.files import inside, read_local, write_bytes
+
+MAX_PIXELS = 100_000_000
+"""Images with more pixels than this are refused before they are decoded (a decompression bomb)."""
+
+ROOTS = "image_roots"
+"""Machine-local record of where the images of each stimulus set are."""
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """Decode an image whole.
+
+    Raises
+    ------
+    BadInput
+        If it is no image, is truncated, or has more than `MAX_PIXELS` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Our own limit below decides, before any pixel is decoded.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise BadInput(
+                f"{name} claims {width} x {height} pixels, more than are decoded safely."
+            )
+        image.load()
+    except Image.DecompressionBombError:
+        raise BadInput(f"{name} claims more pixels than are decoded safely.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = "is empty" if not content else f"is no image that can be decoded ({error})"
+        raise BadInput(f"{name} {reason}.") from None
+    return image
+
+
+def read(path: Path) -> bytes:
+    """Read an image file whole; BadInput names the file if that is not possible."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"The image {path} does not exist.") from None
+    except OSError as error:
+        raise BadInput(f"The image {path} cannot be read: {error.strerror}.") from None
+
+
+def keep(root: Path, content: bytes) -> str:
+    """Store an image in the warehouse's ``images/`` under its hash, and return the hash."""
+    digest = sha256(content).hexdigest()
+    path = kept_path(root, digest)
+    if not path.exists():
+        write_bytes(path, content)
+    return digest
+
+
+def kept_path(root: Path, image_sha256: str) -> Path:
+    """Where ``images/`` has, or would have, an image."""
+    return root / "images" / image_sha256[:2] / image_sha256
+
+
+def path_of(root: Path, stimulus: dict[str, Any], image_roots: dict[str, str]) -> Path:
+    """Find the image file of a stimulus on this machine.
+
+    Parameters
+    ----------
+    stimulus : dict
+        A row of the view ``stimuli``.
+    image_roots : dict
+        What `roots` returned.
+
+    Raises
+    ------
+    NotFound
+        If this machine does not know where the set's images are.
+    """
+    kept = kept_path(root, stimulus["image_sha256"])
+    if kept.exists():
+        return kept
+    name = stimulus["stimulus_set"]
+    if stimulus["file"] is None or name not in image_roots:
+        raise NotFound(
+            f"This machine does not know where the images of {name} are; "
+            f"register the same set again from its images: fexp stimuli add {name} MANIFEST.csv"
+        )
+    return inside(Path(image_roots[name]), stimulus["file"])
+
+
+def roots(root: Path) -> dict[str, str]:
+    """Return the image root of each stimulus set that has one on this machine."""
+    return read_local(root, ROOTS)
+
+
+def read_registered(root: Path, stimulus: dict[str, Any], image_roots: dict[str, str]) -> bytes:
+    """Read a stimulus image and check that it is the one that was registered.
+
+    Raises
+    ------
+    BadInput
+        If the file is missing or its content has changed.
+    """
+    path = path_of(root, stimulus, image_roots)
+    content = read(path)
+    if sha256(content).hexdigest() != stimulus["image_sha256"]:
+        raise BadInput(
+            f"The image {path} has changed since {stimulus['stimulus_set']} was registered; "
+            "restore it, or register the changed images as a new set."
+        )
+    return content

@@ -1,0 +1,86 @@
+"""Contact sheets: images of a set side by side, with captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from PIL import Image, ImageDraw, ImageFont
+
+from fexp_store.stimuli import images
+from fexp_store.warehouse import Warehouse
+
+MAX_IDENTITIES = 12
+_CAPTION = 18  # pixels below each image
+_GAP = 4
+
+
+def contact_sheet(
+    tiles: Sequence[tuple[Image.Image | None, str]], columns: int, side: int = 128
+) -> Image.Image:
+    """Lay images out row by row, each above its caption, on white.
+
+    Parameters
+    ----------
+    tiles : sequence of (image or None, str)
+        None leaves the place empty.
+    columns : int
+    side : int
+        Side of each image in pixels.
+    """
+    rows = -(-len(tiles) // columns)
+    width, height = side + _GAP, side + _CAPTION + _GAP
+    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for place, (image, caption) in enumerate(tiles):
+        left, top = place % columns * width + _GAP, place // columns * height + _GAP
+        if image is not None:
+            sheet.paste(image.convert("RGB").resize((side, side)), (left, top))
+        middle = (left + side / 2, top + side + _CAPTION / 2)
+        draw.text(middle, caption, fill="black", font=font, anchor="mm")
+    return sheet
+
+
+def set_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
+    """Show a set: a row per identity (at most `MAX_IDENTITIES`), a column per expression.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        What `fexp_store.stimuli.sets.read_set` returned.
+    """
+    expressions = rows["expression"].unique().sort().to_list()
+    identities = rows["identity"].unique(maintain_order=True).to_list()[:MAX_IDENTITIES]
+    cells = {(r["identity"], r["expression"]): r for r in rows.iter_rows(named=True)}
+    roots = images.roots(wh.root)
+    tiles = [
+        (_image(wh, cells.get((identity, expression)), roots), f"{identity} {expression}")
+        for identity in identities
+        for expression in expressions
+    ]
+    return contact_sheet(tiles, len(expressions))
+
+
+def stimuli_sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str]) -> Image.Image:
+    """Show some stimuli in the order given, six to a row.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of the view ``stimuli``.
+    captions : sequence of str
+    """
+    roots = images.roots(wh.root)
+    pictures = [_image(wh, row, roots) for row in rows.iter_rows(named=True)]
+    return contact_sheet(list(zip(pictures, captions, strict=True)), 6)
+
+
+def _image(
+    wh: Warehouse, stimulus: dict[str, Any] | None, roots: dict[str, str]
+) -> Image.Image | None:
+    if stimulus is None:
+        return None
+    content = images.read_registered(wh.root, stimulus, roots)
+    return images.decode(content, f"stimulus {stimulus['stimulus_id']}")

@@ -1,0 +1,136 @@
+"""The DuckDB catalog: an index over exactly the files of known Delta versions, rebuilt when stale."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from fexp_store import schemas
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.files import inside, replacing
+
+FILE_NAME = "catalog.duckdb"
+_FORMAT = 1
+_PUBLISHED = ("published_results", "published_confusions")
+# Small tables are copied into the catalog; these stay in their files, behind a view.
+_IN_FILES = ("activations", *(name for name in schemas.tables() if name.startswith("results/")))
+
+
+def refresh(root: Path) -> Path:
+    """Return the path of a catalog that shows the newest version of every table, built if need be."""
+    path = root / FILE_NAME
+    return path if _recorded_state(path) == _current_state(root) else build(root)
+
+
+def build(root: Path) -> Path:
+    """Build the catalog under a temporary name, rename it into place, and return its path."""
+    state = _current_state(root)
+    with (
+        replacing(root / FILE_NAME) as temporary,
+        duckdb.connect(str(temporary)) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE SCHEMA stored")
+        _store_tables(connection, root)
+        _store_published(connection)
+        for folder in ("views", "macros"):
+            for statement in schemas.sql(folder).values():
+                connection.execute(statement)
+        connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
+        # Closed here, not by the with statement, so that the file is whole before it is renamed.
+        connection.close()
+    return root / FILE_NAME
+
+
+def attach(root: Path, *, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    """Open a connection on the current catalog, read-only and shut off from everything else.
+
+    The catalog is attached to a private in-memory database, since DuckDB would otherwise hand
+    a process its own earlier instance of the path, with the earlier content.
+    """
+    path = refresh(root)
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"SET memory_limit = {_quote(memory_limit)}")
+    if threads is not None:
+        connection.execute(f"SET threads = {int(threads)}")
+    connection.execute(f"SET temp_directory = {_quote(str(root / '.local' / 'spill'))}")
+    connection.execute(f"ATTACH {_quote(str(path))} AS catalog (READ_ONLY)")
+    connection.execute("USE catalog")
+    readable = ", ".join(_quote(f"{root}/{folder}/") for folder in ("activations", "results"))
+    connection.execute(f"SET allowed_directories = [{readable}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _current_state(root: Path) -> str:
+    state = {
+        "format": _FORMAT,
+        "definitions": schemas.fingerprint(),
+        "root": str(root),
+        "versions": tables.log_versions(root),
+    }
+    return json.dumps(state, sort_keys=True)
+
+
+def _recorded_state(path: Path) -> str | None:
+    if not path.exists():
+        return None
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH {_quote(str(path))} AS recorded (READ_ONLY)")
+            row = connection.execute("SELECT state FROM recorded.stored.catalog_state").fetchone()
+    except duckdb.Error:  # of another DuckDB version, or damaged: it is disposable
+        return None
+    return None if row is None else str(row[0])
+
+
+def _store_tables(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    listings = []
+    for name, schema in schemas.tables().items():
+        if name in _IN_FILES:
+            listing = tables.files(tables.open_table(root, name))
+            _create_file_view(connection, root / name, schema, listing["path"].to_list())
+            keys = [key for key in schema.partition_by if key in listing.columns]
+            listings.append(listing.select(pl.lit(name).alias("table_name"), "path", *keys))
+        else:
+            _copy(connection, name, tables.read(root, name))
+    _copy(connection, "files", pl.concat(listings, how="diagonal"))
+
+
+def _store_published(connection: duckdb.DuckDBPyConnection) -> None:
+    for name in _PUBLISHED:
+        text = (files("fexp_store") / "data" / f"{name}.csv").read_bytes()
+        _copy(connection, name, pl.read_csv(text))
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
+    connection.register("frame", frame.to_arrow())
+    connection.execute(f"CREATE TABLE stored.{name} AS FROM frame")
+    connection.unregister("frame")
+
+
+def _create_file_view(
+    connection: duckdb.DuckDBPyConnection,
+    directory: Path,
+    schema: schemas.TableSchema,
+    paths: list[str],
+) -> None:
+    name = schema.name.split("/")[-1]
+    if not paths:
+        _copy(connection, name, pl.DataFrame(schema.arrow.empty_table()))
+        return
+    listed = ", ".join(_quote(str(inside(directory, path))) for path in paths)
+    types = ", ".join(f"{key}: VARCHAR" for key in schema.partition_by)
+    columns = ", ".join(schema.arrow.names)
+    source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{types}}})"
+    connection.execute(f"CREATE VIEW stored.{name} AS SELECT {columns} FROM {source}")
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

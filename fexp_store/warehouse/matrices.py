@@ -1,0 +1,91 @@
+"""Stored activations as dense matrices: a row group is a units x stimuli block, so reading is a reshape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from fexp_store.errors import Damaged
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Activations of one layer for one stimulus set, with labels.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_stimuli, n_units), float32
+    stimuli : DataFrame of n_stimuli rows
+        The rows of the view ``stimuli`` that `values` has, in order.
+    unit_ids : ndarray of shape (n_units,), int32
+    """
+
+    values: NDArray[np.float32]
+    stimuli: pl.DataFrame
+    unit_ids: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class FragmentFile:
+    """What is needed to read one fragment: its file, and the ranges that the catalog gives."""
+
+    path: Path
+    n_units: int
+    stimulus_start: int
+    stimulus_stop: int
+
+
+def read_units(
+    fragments: Sequence[FragmentFile], unit_ids: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Read some units of a layer for all stimuli of the given fragments.
+
+    Parameters
+    ----------
+    fragments : sequence of FragmentFile
+        In order of stimuli.
+    unit_ids : ndarray of shape (n_units,), int32
+        In ascending order. Only row groups that hold one of them are read.
+
+    Returns
+    -------
+    ndarray of shape (n_stimuli, n_units), float32
+
+    Raises
+    ------
+    Damaged
+        If a page fails its checksum or a file has not the rows that were committed.
+    """
+    stimuli = [f.stimulus_stop - f.stimulus_start for f in fragments]
+    values = np.empty((sum(stimuli), len(unit_ids)), dtype=np.float32)
+    rows = np.cumsum([0, *stimuli])
+    for fragment, start, stop in zip(fragments, rows, rows[1:], strict=False):
+        try:
+            _fill(values[start:stop], fragment, unit_ids)
+        except (OSError, ValueError) as error:
+            raise Damaged(
+                f"{fragment.path.name} cannot be read as it was stored ({error}); "
+                "restore it from a copy, or delete the fragment and ingest again."
+            ) from error
+    return values
+
+
+def _fill(out: NDArray[np.float32], fragment: FragmentFile, unit_ids: NDArray[np.int32]) -> None:
+    n_stimuli = len(out)
+    with pq.ParquetFile(fragment.path, page_checksum_verification=True) as file:
+        group_rows = file.metadata.row_group(0).num_rows
+        if file.metadata.num_rows != fragment.n_units * n_stimuli or group_rows % n_stimuli:
+            raise ValueError("it does not have the rows that were committed")
+        groups = unit_ids // (group_rows // n_stimuli)
+        for group in np.unique(groups):
+            wanted = np.flatnonzero(groups == group)
+            column = file.read_row_group(int(group), columns=["activation"]).column(0)
+            block = column.to_numpy().reshape(-1, n_stimuli)
+            first = int(group) * (group_rows // n_stimuli)
+            out[:, wanted] = block[unit_ids[wanted] - first].T

@@ -1,0 +1,168 @@
+"""The Delta Lake tables of a warehouse: create, read, append, and commits that happen once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote
+
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from fexp_store import schemas
+from fexp_store.errors import Damaged
+
+Result = TypeVar("Result")
+
+# Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
+_ATTEMPTS = 100
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all stored tables, which are also their paths in the warehouse."""
+    return tuple(schemas.tables())
+
+
+def create_missing(root: Path) -> None:
+    """Create every table that is not there yet (a new warehouse, or a newer fexp-store)."""
+    for name in names():
+        _create(root, name)
+
+
+def open_table(root: Path, name: str) -> DeltaTable:
+    """Open the newest version of a table."""
+    try:
+        return DeltaTable(str(root / name))
+    except TableNotFoundError:
+        if name.startswith("results/"):  # an analysis this warehouse's maker did not know yet
+            _create(root, name)
+            return DeltaTable(str(root / name))
+        raise Damaged(f"The table {name} is missing from {root}.") from None
+
+
+def read(root: Path, name: str) -> pl.DataFrame:
+    """Read a whole small table."""
+    table = open_table(root, name).to_pyarrow_table()
+    frame = pl.from_arrow(table.select(schemas.tables()[name].arrow.names))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def append(
+    root: Path,
+    name: str,
+    rows: pl.DataFrame,
+    *,
+    key: str | None = None,
+    unless: Callable[[], bool] | None = None,
+) -> bool:
+    """Append rows in one atomic commit.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns of the table's schema; missing nullable columns are filled with null.
+    key, unless : str and callable, optional
+        Commits under one key happen one after the other; `unless` is asked again before each
+        attempt, and nothing is written once it is true.
+
+    Returns
+    -------
+    bool
+        Whether the rows were written.
+    """
+    data = conform(rows, schemas.tables()[name].arrow)
+
+    def attempt(table: DeltaTable, commit: CommitProperties) -> bool:
+        if unless is not None and unless():
+            return False
+        write_deltalake(table, data, mode="append", commit_properties=commit)
+        return True
+
+    return serialised(root, name, [key] if key else [], attempt)
+
+
+def serialised(
+    root: Path,
+    name: str,
+    keys: Sequence[str],
+    attempt: Callable[[DeltaTable, CommitProperties], Result],
+) -> Result:
+    """Run a check and a commit such that no other commit under one of `keys` comes in between.
+
+    Delta Lake refuses a commit whose application transaction another writer has used since the
+    table was read; `attempt` is then run again on the newer table.
+    """
+    for number in range(_ATTEMPTS):
+        table = open_table(root, name)
+        marks = [Transaction(key, table.version() + 1) for key in keys]
+        try:
+            return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
+        except CommitFailedError:
+            time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (not a secret)
+    raise Damaged(f"The table {name} could not be committed to in {_ATTEMPTS} attempts.")
+
+
+def files(table: DeltaTable) -> pl.DataFrame:
+    """Return the files that make up a version of a table.
+
+    Returns
+    -------
+    DataFrame
+        path (relative to the table), rows, the partition columns by their names, and the
+        statistics that the log has, as ``min.COLUMN`` and ``max.COLUMN``.
+    """
+    actions = pl.DataFrame(table.get_add_actions(flatten=True))
+    if actions.is_empty():
+        text = ["path", *table.metadata().partition_columns]
+        return pl.DataFrame(schema=dict.fromkeys(text, pl.String) | {"rows": pl.Int64})
+    return actions.select(
+        # The log keeps paths percent-encoded, over the encoding of the directory names themselves.
+        pl.col("path").map_elements(unquote, return_dtype=pl.String),
+        pl.col("num_records").cast(pl.Int64).alias("rows"),
+        pl.col("^partition\\..*$").name.map(lambda name: name.removeprefix("partition.")),
+        pl.col("^(min|max)\\..*$"),
+    )
+
+
+def log_versions(root: Path) -> dict[str, int]:
+    """Return the newest version of each table, read from the names in its log."""
+    return {name: _log_version(root / name / "_delta_log") for name in names()}
+
+
+def conform(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
+    """Cast a frame to a table's schema, in its column order, with nulls for what is missing."""
+    unknown = set(rows.columns) - set(schema.names)
+    if unknown:
+        raise ValueError(f"columns that are not in the schema: {sorted(unknown)}")
+    columns = [_column(rows, field) for field in schema]
+    table = pa.table(columns, schema=schema)
+    table.validate(full=True)
+    return table
+
+
+def _column(rows: pl.DataFrame, field: pa.Field) -> pa.Array | pa.ChunkedArray:
+    if field.name not in rows.columns:
+        return pa.nulls(rows.height, field.type)
+    return rows[field.name].to_arrow().cast(field.type)
+
+
+def _create(root: Path, name: str) -> None:
+    schema = schemas.tables()[name]
+    DeltaTable.create(
+        str(root / name),
+        schema.arrow,
+        mode="ignore",
+        partition_by=list(schema.partition_by),
+        description=schema.comment,
+    )
+
+
+def _log_version(log: Path) -> int:
+    commits = (path.stem for path in log.glob("*.json") if path.stem.isdigit())
+    return max(map(int, commits), default=-1)

@@ -1,0 +1,34 @@
+-- Cells of the expression x identity design of a stimulus set that do not hold exactly one image.
+-- Parameter: $stimulus_set. Returns expression, identity and the number of images; none if all is well.
+WITH expressions AS (
+    SELECT DISTINCT expression
+    FROM stimuli
+    WHERE stimulus_set = $stimulus_set
+),
+
+identities AS (
+    SELECT DISTINCT identity
+    FROM stimuli
+    WHERE stimulus_set = $stimulus_set
+),
+
+images AS (
+    SELECT
+        expression,
+        identity,
+        count(*) AS n
+    FROM stimuli
+    WHERE stimulus_set = $stimulus_set
+    GROUP BY expression, identity
+)
+
+SELECT
+    e.expression,
+    i.identity,
+    coalesce(n, 0) AS n
+FROM expressions AS e
+CROSS JOIN identities AS i
+LEFT JOIN images AS m
+    ON e.expression IS NOT DISTINCT FROM m.expression AND i.identity = m.identity
+WHERE coalesce(n, 0) <> 1
+ORDER BY ALL;

@@ -1,0 +1,11 @@
+-- The figures of Zhou et al. (2022), read off its plots; provenance says from which.
+CREATE VIEW published AS
+SELECT
+    study,
+    quantity,
+    network,
+    continuum,
+    model,
+    "value",
+    provenance
+FROM stored.published_results;

@@ -1,0 +1,25 @@
+-- Classifications of expressions by people (and networks) as registered, and the published tables.
+CREATE VIEW responses AS
+SELECT
+    study,
+    observer,
+    observer_kind,
+    stimulus_set,
+    depicted,
+    response,
+    "count",
+    proportion,
+    provenance
+FROM stored.responses
+UNION ALL
+SELECT
+    study,
+    observer,
+    observer_kind,
+    stimulus_set,
+    depicted,
+    response,
+    NULL AS "count",
+    proportion,
+    provenance
+FROM stored.published_confusions;

@@ -1,0 +1,17 @@
+-- One row per stimulus of every registered set.
+CREATE VIEW stimuli AS
+SELECT
+    stimulus_set,
+    stimulus_id,
+    identity,
+    expression,
+    morph_from,
+    morph_to,
+    morph_level,
+    file,
+    source,
+    image_sha256,
+    attributes,
+    set_sha256
+FROM stored.stimuli
+ORDER BY stimulus_set, stimulus_id;

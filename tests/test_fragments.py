@@ -1,0 +1,185 @@
+"""Fragment files: their layout, their size, and commits that store an activation once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from conftest import state
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fexp_store import Warehouse
+from fexp_store.warehouse import fragments, tables
+from fexp_store.warehouse.files import file_sha256
+from fexp_store.warehouse.fragments import Fragment, Identity, Partition
+
+
+def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
+    """Activations of which about 60 % are zero, as after a ReLU."""
+    values = np.random.default_rng(0).normal(-0.25, 1, (n_stimuli, n_units))
+    return np.maximum(values, 0).astype(np.float32)
+
+
+def write(
+    root: Path, values: NDArray[np.float32], start: int, partition: Partition, run: str = "r"
+) -> Fragment:
+    path = fragments.new_path(partition)
+    size, digest = fragments.write_file(root / "activations" / path, values, start)
+    n_stimuli, n_units = values.shape
+    return Fragment(
+        fragment_id="f",
+        network=partition.network,
+        layer=partition.layer,
+        stimulus_set=partition.stimulus_set,
+        path=path,
+        unit_start=0,
+        unit_stop=n_units,
+        stimulus_start=start,
+        stimulus_stop=start + n_stimuli,
+        rows=values.size,
+        bytes=size,
+        sha256=digest,
+        keep_bits=None,
+        precision="fp32",
+        run_id=run,
+    )
+
+
+HERE = Partition("net", "conv1:pre", "set1")
+
+
+def test_a_file_is_sorted_checksummed_and_holds_whole_units_in_a_row_group(tmp_path: Path) -> None:
+    values = relu_like(240, 10_000)
+    path = tmp_path / "f.parquet"
+    size, digest = fragments.write_file(path, values, 100)
+    assert (size, digest) == (path.stat().st_size, file_sha256(path))
+    file = pq.ParquetFile(path)
+    groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    assert len(groups) == 3
+    assert all(group.num_rows % 240 == 0 for group in groups)
+    assert [group.column(0).statistics.min for group in groups] == [0, 4369, 8738]
+    assert groups[0].column(0).compression == "ZSTD"
+    table = file.read()
+    assert [str(t) for t in table.schema.types] == ["int32", "int32", "float"]
+    assert (table["unit_id"].to_numpy() == np.repeat(np.arange(10_000), 240)).all()
+    assert (table["stimulus_id"].to_numpy() == np.tile(np.arange(100, 340), 10_000)).all()
+    assert (table["activation"].to_numpy() == values.T.ravel()).all()
+    # Checksums are there: with one bit of a page flipped, a reader that verifies refuses it.
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="CRC checksum"):
+        pq.read_table(path, page_checksum_verification=True)
+
+
+def test_the_long_table_is_little_larger_than_its_non_zero_values(tmp_path: Path) -> None:
+    values = relu_like(240, 20_000)
+    size, _ = fragments.write_file(tmp_path / "f.parquet", values, 0)
+    assert size <= 1.25 * np.count_nonzero(values) * 4
+
+
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    with pytest.raises(NotImplementedError):
+        fragments.write_file(path, relu_like(3, 5).astype(str), 0)
+    assert not path.exists()
+
+
+def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
+    fragment = write(empty.root, relu_like(10, 20), 0, HERE)
+    assert empty.frame("FROM activations").is_empty()
+    assert fragments.commit(empty.root, [fragment]) == [fragment]
+    rows = empty.frame("FROM activations ORDER BY unit_id, stimulus_id")
+    assert (rows["activation"].to_numpy() == relu_like(10, 20).T.ravel()).all()
+    assert rows["layer"].unique().to_list() == ["conv1:pre"]
+    assert empty.frame("FROM fragments").height == 1
+
+
+@pytest.mark.parametrize(("start", "n"), [(0, 10), (5, 10), (9, 1), (0, 30)])
+def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: int, n: int) -> None:
+    fragments.commit(empty.root, [write(empty.root, relu_like(10, 4), 0, HERE)])
+    late = write(empty.root, relu_like(n, 4), start, HERE)
+    elsewhere = write(empty.root, relu_like(n, 4), start, replace(HERE, stimulus_set="set2"))
+    assert fragments.commit(empty.root, [late, elsewhere]) == [elsewhere]
+    assert not (empty.root / "activations" / late.path).exists()
+    assert empty.frame("FROM activations WHERE stimulus_set = 'set1'").height == 40
+    assert empty.frame("FROM fragments").height == 2
+
+
+def test_discarding_spares_what_is_committed(empty: Warehouse) -> None:
+    kept, lost = (write(empty.root, relu_like(3, 4), 0, HERE) for _ in range(2))
+    fragments.commit(empty.root, [kept])
+    before = state(empty)
+    fragments.discard(empty.root, [kept.path, lost.path])
+    assert (empty.root / "activations" / kept.path).exists()
+    assert not (empty.root / "activations" / lost.path).exists()
+    assert state(empty)[0] == before[0]
+
+
+def _commit(root: str, start: int, run: str, layer: str) -> int:
+    fragment = write(Path(root), relu_like(10, 50), start, replace(HERE, layer=layer), run)
+    return len(fragments.commit(Path(root), [fragment]))
+
+
+def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehouse) -> None:
+    starts = [0, 5, 10, 15, 20, 3, 13]  # overlapping on purpose
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(_commit, str(empty.root), start, str(i), layer)
+            for i, start in enumerate(starts * 2)
+            for layer in ("same", f"own{i}")
+        ]
+        committed = [job.result() for job in jobs]
+    assert sum(committed[1::2]) == len(starts) * 2
+    counts = empty.frame(
+        "SELECT layer, unit_id, stimulus_id, count(*) AS n FROM activations GROUP BY ALL"
+    )
+    assert counts["n"].max() == 1
+    same = counts.filter(layer="same")["stimulus_id"].unique().len()
+    assert same == 10 * sum(committed[::2])
+    on_disk = {
+        str(p.relative_to(empty.root / "activations"))
+        for p in (empty.root / "activations").rglob("*.parquet")
+    }
+    named = tables.files(tables.open_table(empty.root, "activations"))["path"]
+    assert on_disk == set(named)
+
+
+@given(name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,30}", fullmatch=True))
+def test_a_layer_name_survives_its_path(name: str) -> None:
+    path = Partition("n", name, "s").path
+    assert len(Path(path).parts) == 3
+    with duckdb.connect() as connection:
+        parsed = connection.execute("SELECT url_decode($1)", [Path(path).parts[1]]).fetchone()
+    assert parsed == (f"layer={name}",)
+
+
+IDENTITY = Identity("w", "a", "p", "conv1", None, "fp32")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weights_sha256": "w2"},
+        {"architecture": "a2"},
+        {"preprocessing": "p2"},
+        {"layer": "conv1:pre"},
+        {"keep_bits": 10},
+        {"precision": "bf16"},
+    ],
+)
+def test_every_input_is_part_of_a_fragments_identity(changed: dict[str, object]) -> None:
+    images = ["i1", "i2"]
+    before = IDENTITY.fragment_id(images)
+    assert replace(IDENTITY).fragment_id(list(images)) == before
+    assert replace(IDENTITY, **changed).fragment_id(images) != before  # type: ignore[arg-type]
+    assert IDENTITY.fragment_id(["i2", "i1"]) != before
+    assert IDENTITY.fragment_id(["i1"]) != before

@@ -1,0 +1,313 @@
+"""Ingest: what is stored is what the network computes, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import state, write_photographs
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from fexp_store import BadInput, Conflict, NotFound, Warehouse
+from fexp_store.ingest import Options, ingest
+from fexp_store.ingest.write import round_mantissa
+from fexp_store.networks import dlib_resnet, registry, vgg
+from fexp_store.networks.initialise import initialise
+from fexp_store.networks.records import registered
+from fexp_store.networks.registry import Untrained
+from fexp_store.stimuli.sets import add_manifest
+
+
+def direct_inputs(wh: Warehouse, manifest: Path, size: int) -> torch.Tensor:
+    """The images as a network gets them, by Pillow and numpy alone."""
+    rows = wh.frame("FROM stimuli ORDER BY stimulus_id")
+    pixels = []
+    for file in rows["file"]:
+        image = Image.open(manifest.parent / file).convert("RGB")
+        resized = image.resize((size, size), Image.Resampling.BILINEAR)
+        pixels.append(np.asarray(resized, np.float32).transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(pixels))
+
+
+def direct_responses(
+    module: torch.nn.Module, paths: dict[str, str], x: torch.Tensor
+) -> dict[str, NDArray[np.float32]]:
+    """Every layer's output in one ordinary forward pass."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for layer, path in paths.items():
+        module.get_submodule(path).register_forward_hook(
+            lambda _m, _i, out, layer=layer: found.__setitem__(
+                layer, out.detach().clone().flatten(1).numpy()
+            )
+        )
+    with torch.no_grad():
+        module.eval()(x)
+    return found
+
+
+def assert_close(stored: NDArray[np.float32], direct: NDArray[np.float32], layer: str) -> None:
+    """To 1e-5, relative to each layer's own scale: single activations near 0 have none."""
+    scale = float(np.abs(direct).max())
+    assert scale > 0, layer
+    np.testing.assert_allclose(stored, direct, rtol=1e-5, atol=1e-5 * scale, err_msg=layer)
+
+
+def test_every_dlib_layer_is_stored_as_torch_computes_it(
+    ready: Warehouse, photographs: Path
+) -> None:
+    ingest(ready, "dlib", list(dlib_resnet.LAYERS), "set1", Options(batch_size=7))
+    module = dlib_resnet.DlibFaceResNet()
+    initialise(module, "kaiming_normal", 3)
+    mean = torch.tensor([122.782, 117.001, 104.298]).reshape(1, 3, 1, 1)
+    x = (direct_inputs(ready, photographs, 150) - mean) / 256
+    for layer, direct in direct_responses(module, dlib_resnet.LAYERS, x).items():
+        assert_close(ready.matrix("dlib", layer, "set1").values, direct, layer)
+
+
+def test_every_vgg_layer_is_stored_as_torch_computes_it(empty: Warehouse, tmp_path: Path) -> None:
+    manifest = write_photographs(tmp_path / "photographs", 2, ("anger", "fear"))
+    add_manifest(empty, "set1", manifest)
+    registry.add(empty, "vgg", "vgg_face", untrained=Untrained(seed=5))
+    ingest(empty, "vgg", list(vgg.LAYERS), "set1")
+    module = vgg.VGG16()
+    initialise(module, "kaiming_normal", 5)
+    mean = torch.tensor([129.1863, 104.7624, 93.5940]).reshape(1, 3, 1, 1)
+    x = direct_inputs(empty, manifest, 224) - mean
+    for layer, direct in direct_responses(module, vgg.LAYERS, x).items():
+        assert_close(empty.matrix("vgg", layer, "set1").values, direct, layer)
+
+
+def test_the_batch_size_does_not_change_activations(ready: Warehouse, photographs: Path) -> None:
+    add_manifest(ready, "again", photographs)
+    ingest(ready, "dlib", ["conv4_3", "embedding"], "set1", Options(batch_size=24))
+    ingest(ready, "dlib", ["conv4_3", "embedding"], "again", Options(batch_size=1))
+    for layer in ("conv4_3", "embedding"):
+        one, other = (ready.matrix("dlib", layer, name).values for name in ("set1", "again"))
+        assert_close(one, other, layer)
+
+
+def test_a_second_ingest_runs_nothing_and_writes_nothing(ready: Warehouse) -> None:
+    first = ingest(ready, "dlib", ["conv4_3", "embedding"], "set1")
+    assert (first.stimuli, first.fragments) == (24, 2)
+    before = state(ready)
+    started: list[int] = []
+    second = ingest(
+        ready, "dlib", ["embedding", "conv4_3"], "set1", started=lambda n: started.append(n) or len
+    )
+    assert (second.stimuli, second.fragments, started) == (0, 0, [])
+    assert state(ready) == before
+
+
+def test_only_the_missing_layer_is_run(ready: Warehouse) -> None:
+    ingest(ready, "dlib", ["conv4_3"], "set1")
+    assert ingest(ready, "dlib", ["conv4_3", "embedding"], "set1").fragments == 1
+    counts = ready.frame("SELECT layer, count(*) AS n FROM activations GROUP BY ALL ORDER BY ALL")
+    assert counts.rows() == [("conv4_3", 24 * 8192), ("embedding", 24 * 128)]
+
+
+def test_little_memory_gives_more_and_smaller_fragments(ready: Warehouse) -> None:
+    done = ingest(ready, "dlib", ["conv4_3"], "set1", Options(memory=5 * 2 * 8192 * 4))
+    assert done.fragments == 5
+    assert ready.matrix("dlib", "conv4_3", "set1").values.shape == (24, 8192)
+    ready.root.joinpath("catalog.duckdb").unlink()
+    assert ready.frame("SELECT count(*) FROM activations").item() == 24 * 8192
+
+
+def test_the_run_records_what_is_needed_to_repeat_it(ready: Warehouse) -> None:
+    ingest(ready, "dlib", ["embedding"], "set1", Options(batch_size=5))
+    run = ready.frame(
+        "SELECT r.*, r.parameters->>'batch_size' AS batch FROM runs AS r JOIN fragments USING (run_id)"
+    ).row(0, named=True)
+    assert (run["kind"], run["batch"]) == ("ingest", "5")
+    assert run["seconds"] > 0
+    assert str(ready.root) not in str(run)
+
+
+def test_another_precision_is_not_mixed_into_a_layer(ready: Warehouse) -> None:
+    ingest(ready, "dlib", ["embedding"], "set1")
+    before = state(ready)
+    for options in (Options(keep_bits=10), Options(precision="bf16")):
+        with pytest.raises(Conflict, match="stored with precision fp32 and all bits kept"):
+            ingest(ready, "dlib", ["embedding"], "set1", options)
+    assert state(ready) == before
+
+
+@given(
+    keep_bits=st.integers(0, 22),
+    values=st.lists(st.floats(width=32, allow_nan=True), min_size=1, max_size=20),
+)
+def test_bit_rounding_is_to_nearest(keep_bits: int, values: list[float]) -> None:
+    exact = np.array(values, np.float32)
+    rounded = exact.copy()
+    round_mantissa(rounded, keep_bits)
+    assert (rounded.view(np.uint32)[np.isfinite(exact)] % (1 << (23 - keep_bits)) == 0).all()
+    normal = np.isfinite(exact) & np.isfinite(rounded) & (np.abs(exact) > 1e-37)
+    error = np.abs(rounded[normal].astype(float) - exact[normal])
+    assert (error <= np.abs(exact[normal].astype(float)) * 2.0 ** -(keep_bits + 1)).all()
+    odd = ~np.isfinite(exact)
+    assert np.array_equal(rounded[odd], exact[odd], equal_nan=True)
+
+
+def test_kept_bits_are_stored_and_recorded(ready: Warehouse, photographs: Path) -> None:
+    add_manifest(ready, "rounded", photographs)
+    ingest(ready, "dlib", ["conv4_3"], "set1")
+    ingest(ready, "dlib", ["conv4_3"], "rounded", Options(keep_bits=7))
+    exact, rounded = (ready.matrix("dlib", "conv4_3", s).values for s in ("set1", "rounded"))
+    np.testing.assert_allclose(rounded, exact, rtol=2.0**-8)
+    sizes = ready.frame("SELECT keep_bits, bytes FROM fragments ORDER BY keep_bits NULLS FIRST")
+    assert sizes["keep_bits"].to_list() == [None, 7]
+    assert sizes["bytes"][1] < 0.7 * sizes["bytes"][0]
+
+
+def test_what_is_not_registered_is_named_with_what_is(ready: Warehouse) -> None:
+    before = state(ready)
+    with pytest.raises(NotFound, match=r"no network 'vgg'; registered: dlib\."):
+        ingest(ready, "vgg", ["conv5_3"], "set1")
+    with pytest.raises(NotFound, match=r"no layer 'conv9'; its layers: conv1:pre, conv1, .*embedd"):
+        ingest(ready, "dlib", ["conv9"], "set1")
+    with pytest.raises(NotFound, match=r"no stimulus set 'set2'; registered: set1\."):
+        ingest(ready, "dlib", ["conv1"], "set2")
+    assert state(ready) == before
+
+
+@pytest.mark.parametrize("fault", ["missing", "changed", "truncated"])
+def test_an_image_that_is_not_what_was_registered_stores_nothing(
+    ready: Warehouse, photographs: Path, fault: str
+) -> None:
+    image = photographs.parent / "2_fear.png"
+    content = image.read_bytes()
+    if fault == "missing":
+        image.unlink()
+    else:
+        image.write_bytes(content[:-100] if fault == "truncated" else content + b"\0")
+    before = state(ready)
+    words = "does not exist" if fault == "missing" else "has changed since set1 was registered"
+    with pytest.raises(BadInput, match=words):
+        ingest(ready, "dlib", ["conv1"], "set1")
+    assert state(ready) == before
+
+
+def test_other_weights_than_were_registered_are_refused(ready: Warehouse) -> None:
+    row = registered(ready, "dlib")
+    with pytest.raises(BadInput, match="not those it was registered with"):
+        registry.load(ready, replace(row, seed=4))
+
+
+def _ingest(root: str, memory: int) -> int:
+    done = ingest(Warehouse(root), "dlib", ["conv4_3", "embedding"], "set1", Options(memory=memory))
+    return done.fragments
+
+
+def test_two_processes_that_ingest_the_same_store_it_once(ready: Warehouse) -> None:
+    memories = [1 << 20, 3 << 20, 1 << 30]  # fragments of different sizes
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_ingest, [str(ready.root)] * 3, memories))
+    _ingest(str(ready.root), 1 << 30)  # what two processes each left to the other
+    assert_every_activation_once(ready, {"conv4_3": 8192, "embedding": 128}, 24)
+
+
+def assert_every_activation_once(wh: Warehouse, layers: dict[str, int], n_stimuli: int) -> None:
+    counts = wh.frame("""
+        SELECT layer, count(*) AS n, count(DISTINCT (unit_id, stimulus_id)) AS different
+        FROM activations GROUP BY layer ORDER BY layer
+    """)
+    expected = [(name, units * n_stimuli, units * n_stimuli) for name, units in layers.items()]
+    assert counts.rows() == sorted(expected)
+
+
+KILLED = ("conv4_3", "conv5_3", "embedding")
+KILLED_UNITS = {"conv4_3": 8192, "conv5_3": 256 * 16, "embedding": 128}
+KILLS = 10
+
+
+def test_killed_ingest_leaves_no_partial_rows_and_the_next_goes_on(
+    empty: Warehouse, tmp_path: Path
+) -> None:
+    add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 8))
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    code = (
+        "import sys; from fexp_store import Warehouse; from fexp_store.ingest import *\n"
+        "def started(n): print('ready', flush=True); return lambda n: None\n"
+        f"ingest(Warehouse(sys.argv[1]), 'dlib', {list(KILLED)!r}, 'set1',"
+        " Options(memory=1 << 18, batch_size=2), started=started)"
+    )
+    rng = random.Random(0)
+    visible = 0
+    for _ in range(KILLS):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(empty.root)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(rng.uniform(0, 0.4))
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        visible = check_whole_spans(empty, at_least=visible)
+    done = ingest(empty, "dlib", list(KILLED), "set1", Options())
+    assert 0 < visible < 48 * sum(KILLED_UNITS.values())
+    assert done.stimuli > 0
+    assert_every_activation_once(empty, KILLED_UNITS, 48)
+
+
+def check_whole_spans(wh: Warehouse, at_least: int) -> int:
+    """Each visible stimulus has all units of its layer; nothing committed is ever lost."""
+    rows = wh.frame("""
+        SELECT layer, stimulus_id, count(*) AS n, count(DISTINCT unit_id) AS different
+        FROM activations GROUP BY ALL
+    """)
+    for layer, _, n, different in rows.iter_rows():
+        assert n == different == KILLED_UNITS[layer]
+    ranges = wh.frame("SELECT sum(rows)::BIGINT FROM fragments").item() or 0
+    total = int(rows["n"].sum())
+    assert total == ranges >= at_least
+    return total
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_files(ready: Warehouse) -> None:
+    before = state(ready)
+    code = (
+        "import resource, signal, sys; from fexp_store import Warehouse, FexpError\n"
+        "from fexp_store.ingest import ingest\n"
+        "wh = Warehouse(sys.argv[1]); wh.sql('FROM runs')\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: ingest(wh, 'dlib', ['conv4_3'], 'set1')\n"
+        "except FexpError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ready.root)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("\n") == 1
+    assert "is full" in done.stdout
+    assert state(ready) == before
+
+
+def test_a_file_of_images_with_alpha_or_grey_is_read_as_rgb(
+    empty: Warehouse, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 256, (150, 150), np.uint8)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    Image.fromarray(np.stack([grey] * 3 + [np.full_like(grey, 255)], -1)).save(tmp_path / "a.png")
+    (tmp_path / "m.csv").write_text("path,identity,expression\ngrey.png,a,fear\na.png,b,fear\n")
+    add_manifest(empty, "set1", tmp_path / "m.csv")
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    ingest(empty, "dlib", ["conv1"], "set1")
+    values = empty.matrix("dlib", "conv1", "set1").values
+    assert values.any()
+    assert (values[0] == values[1]).all()

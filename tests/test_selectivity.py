@@ -1,0 +1,157 @@
+"""Selectivity: the analysis of variance in SQL against statsmodels, and what is refused."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from conftest import state, write_photographs
+from numpy.typing import NDArray
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
+
+from fexp_store import BadInput, NotFound, Warehouse
+from fexp_store.analyses.selectivity import anova, select
+from fexp_store.ingest import ingest
+from fexp_store.networks import registry
+from fexp_store.networks.registry import Untrained
+from fexp_store.stimuli.expressions import BASIC, NEUTRAL
+from fexp_store.stimuli.sets import add_manifest
+
+
+def copy_of(wh: Warehouse, path: Path) -> Warehouse:
+    shutil.copytree(wh.root, path)
+    return Warehouse(path)
+
+
+def by_statsmodels(values: NDArray[np.float32], stimuli: pl.DataFrame) -> dict[str, float]:
+    frame = pd.DataFrame(
+        {
+            "x": values.astype(np.float64),
+            "expression": stimuli["expression"].to_list(),
+            "identity": stimuli["identity"].to_list(),
+        }
+    )
+    table = anova_lm(ols("x ~ C(expression) + C(identity)", frame).fit(), typ=2)
+    found = {"ss_error": table.loc["Residual", "sum_sq"]}
+    for factor in ("expression", "identity"):
+        row = table.loc[f"C({factor})"]
+        found |= {
+            f"ss_{factor}": row["sum_sq"],
+            f"f_{factor}": row["F"],
+            f"p_{factor}": row["PR(>F)"],
+        }
+    return found
+
+
+@pytest.mark.parametrize("layer", ["conv4_3", "conv4_3:pre"])
+def test_anova_equals_statsmodels(ingested: Warehouse, layer: str) -> None:
+    table = anova(ingested, "dlib", layer, "set1")
+    matrix = ingested.matrix("dlib", layer, "set1")
+    varying = np.flatnonzero(np.ptp(matrix.values, axis=0) > 0)
+    for unit in np.random.default_rng(0).choice(varying, 100, replace=False):
+        row = table.row(int(unit), named=True)
+        assert row["unit_id"] == unit
+        expected = by_statsmodels(matrix.values[:, unit], matrix.stimuli)
+        assert {k: row[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+
+
+def test_units_without_variance_have_no_f_and_are_never_selective(
+    ingested: Warehouse, tmp_path: Path
+) -> None:
+    wh = copy_of(ingested, tmp_path / "copy")
+    matrix = wh.matrix("dlib", "conv4_3", "set1")
+    constant = np.ptp(matrix.values, axis=0) == 0
+    assert constant.any()
+    found = select(wh, "dlib", "conv4_3", "set1", alpha=0.5)
+    units = wh.frame("FROM selectivity ORDER BY unit_id")
+    assert (units["f_expression"].is_null().to_numpy() == constant).all()
+    assert not units.filter(pl.Series(constant))["selective"].any()
+    assert found.varying == (~constant).sum()
+    assert found.expected == pytest.approx(found.varying * 0.25)
+
+
+def test_selective_is_the_study_s_rule(ingested: Warehouse, tmp_path: Path) -> None:
+    wh = copy_of(ingested, tmp_path / "copy")
+    found = select(wh, "dlib", "conv4_3:pre", "set1", alpha=0.05)
+    units = wh.frame("FROM selectivity ORDER BY unit_id")
+    rule = (units["p_expression"] < 0.05) & (units["p_identity"] > 0.05)
+    assert (rule == units["selective"]).all()
+    assert 0 < rule.sum() == found.selective < found.units == 8192
+    eta = anova(wh, "dlib", "conv4_3:pre", "set1").select(
+        pl.col("ss_expression") / (pl.col("ss_expression") + pl.col("ss_error"))
+    )
+    np.testing.assert_allclose(units["eta_squared_expression"], eta.to_series(), rtol=1e-12)
+
+
+def test_the_newest_finished_run_is_shown_and_none_is_lost(
+    ingested: Warehouse, tmp_path: Path
+) -> None:
+    wh = copy_of(ingested, tmp_path / "copy")
+    select(wh, "dlib", "embedding", "set1", alpha=0.01)
+    last = select(wh, "dlib", "embedding", "set1", alpha=0.2)
+    shown = wh.frame("SELECT run_id, count_if(selective) FROM selectivity GROUP BY ALL")
+    assert shown.rows() == [(last.run_id, last.selective)]
+    assert wh.frame("SELECT count(*) FROM stored.selectivity").item() == 256
+
+
+def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Path) -> None:
+    from test_fragments import write
+
+    from fexp_store.warehouse import fragments
+    from fexp_store.warehouse.fragments import Partition
+
+    add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 2, BASIC))
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    rows = empty.frame("FROM stimuli ORDER BY stimulus_id")
+    expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
+    values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
+    fragment = write(empty.root, values, 0, Partition("dlib", "embedding", "set1"))
+    fragments.commit(empty.root, [fragment])
+    table = anova(empty, "dlib", "embedding", "set1")
+    assert table["f_expression"].to_list() == [float("inf"), None, None]
+    assert table["p_expression"].to_list() == [0.0, None, None]
+    assert table["f_identity"].to_list() == [None, None, None]
+
+
+def test_seven_expressions_and_two_identities(empty: Warehouse, tmp_path: Path) -> None:
+    manifest = write_photographs(tmp_path / "photographs", 2, (*BASIC, NEUTRAL))
+    add_manifest(empty, "set1", manifest)
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    ingest(empty, "dlib", ["embedding"], "set1")
+    row = anova(empty, "dlib", "embedding", "set1").row(5, named=True)
+    assert (row["df_expression"], row["df_identity"], row["df_error"], row["n"]) == (6, 1, 6, 14)
+    matrix = empty.matrix("dlib", "embedding", "set1")
+    expected = by_statsmodels(matrix.values[:, 5], matrix.stimuli)
+    assert {k: row[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+
+
+def test_missing_and_double_cells_are_named(empty: Warehouse, photographs: Path) -> None:
+    lines = photographs.read_text().splitlines()
+    lines[1] = lines[1].replace("anger", "fear").replace("0_fear", "0_anger")
+    photographs.write_text("\n".join(lines))
+    add_manifest(empty, "set1", photographs)
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    ingest(empty, "dlib", ["embedding"], "set1")
+    before = state(empty)
+    message = "anger of p0 (0 images), fear of p0 (2 images)."
+    with pytest.raises(BadInput, match=re.escape(message)):
+        select(empty, "dlib", "embedding", "set1")
+    assert state(empty) == before
+
+
+def test_a_layer_that_is_not_stored_is_refused_with_the_command_that_stores_it(
+    ingested: Warehouse,
+) -> None:
+    command = "fexp ingest --network dlib --layer conv1 --stimuli set1"
+    with pytest.raises(BadInput, match=f"0 of the 48 stimuli of set1; run: {command}"):
+        select(ingested, "dlib", "conv1", "set1")
+    with pytest.raises(NotFound, match="no layer 'conv9'"):
+        select(ingested, "dlib", "conv9", "set1")
+    with pytest.raises(BadInput, match="between 0 and 1"):
+        select(ingested, "dlib", "conv4_3", "set1", alpha=1.0)
