@@ -40,7 +40,7 @@ lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	cd $(BUILT) && $(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
 
 docs: $(VENV)/.dev  ## build the documentation strictly
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev  ## measure against the floors (docs/benchmarks.md)
 	$(BIN)/python -m benchmarks

@@ -2,4 +2,5 @@
 
 from fexp_store.cli import app
 
-app()
+if __name__ == "__main__":  # a process that renders imports this module again
+    app()

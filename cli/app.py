@@ -28,7 +28,7 @@ class Settings:
 class Commands(TyperGroup):
     """Turns what a user can act on into one sentence and exit code 1."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
             return super().invoke(ctx)

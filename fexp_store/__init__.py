@@ -1,4 +1,4 @@
-"""fexp-store: an activation store with a query layer, for facial expression in convolutional networks."""
+"""fexp-store: unit activations of convolutional networks, stored once and queried in SQL."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import Fexp, state, write_photographs
+from fexp_store.cli import app
 from PIL import Image
 from typer.main import get_command
 
 from fexp_store import Warehouse
-from fexp_store.cli import app
 
 
 def commands() -> dict[str, str | None]:
@@ -176,7 +176,7 @@ def bad_files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments, words", BAD_INPUT.values(), ids=BAD_INPUT)
+@pytest.mark.parametrize(("arguments", "words"), BAD_INPUT.values(), ids=BAD_INPUT)
 def test_bad_input_is_one_sentence_and_changes_nothing(
     fexp: Fexp, ready: Warehouse, bad_files: Path, arguments: tuple[str, ...], words: str
 ) -> None:

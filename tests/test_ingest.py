@@ -129,7 +129,8 @@ def test_little_memory_gives_more_and_smaller_fragments(ready: Warehouse) -> Non
 def test_the_run_records_what_is_needed_to_repeat_it(ready: Warehouse) -> None:
     ingest(ready, "dlib", ["embedding"], "set1", Options(batch_size=5))
     run = ready.frame(
-        "SELECT r.*, r.parameters->>'batch_size' AS batch FROM runs AS r JOIN fragments USING (run_id)"
+        "SELECT r.*, r.parameters->>'batch_size' AS batch"
+        " FROM runs AS r JOIN fragments USING (run_id)"
     ).row(0, named=True)
     assert (run["kind"], run["batch"]) == ("ingest", "5")
     assert run["seconds"] > 0

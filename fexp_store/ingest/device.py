@@ -49,7 +49,7 @@ class Device:
 
     def place(self, module: torch.nn.Module) -> torch.nn.Module:
         """Move a module here, in the memory order that convolutions run fastest in."""
-        return module.to(device=self.name, memory_format=torch.channels_last)
+        return module.to(self.name).to(memory_format=torch.channels_last)
 
     def upload(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
         """Copy pixels of shape (n_images, 3, size, size) here; on CUDA without waiting for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fexp_store.networks.records import Layer
 from fexp_store.warehouse.fragments import FRAGMENT_BYTES, ROW_BYTES
@@ -59,7 +60,7 @@ def plan(
     missing = {layer: _complement(stored.get(layer.name, ()), n_stimuli) for layer in layers}
     edges = sorted({edge for ranges in missing.values() for both in ranges for edge in both})
     spans: list[Span] = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         wanted = tuple(layer for layer, ranges in missing.items() if _within(start, ranges))
         if wanted:
             spans += _portions(start, stop, wanted, memory)
@@ -78,7 +79,7 @@ def _portions(start: int, stop: int, layers: tuple[Layer, ...], memory: int) -> 
     # Equal portions: a last fragment of a few stimuli would be slower to read than its size.
     count = -(-(stop - start) // span_stimuli(layers, memory))
     cuts = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Span(a, b, layers) for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [Span(a, b, layers) for a, b in pairwise(cuts)]
 
 
 def _complement(ranges: Sequence[tuple[int, int]], n_stimuli: int) -> list[tuple[int, int]]:

@@ -57,8 +57,9 @@ def read_face_resnet(path: Path | str) -> Weights:
         If the file cannot be read, is cut short, holds anything else, or goes on after the end.
     """
     try:
+        n_bytes = min(Path(path).stat().st_size, _LARGEST_FILE)
         with Path(path).open("rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+            data = file.read(n_bytes)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
     reader = _Reader(data, path)

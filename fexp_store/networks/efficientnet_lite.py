@@ -86,11 +86,13 @@ LAYERS: dict[str, str] = {
 block ends in a sum (or a projection) that no activation follows; ``pool`` is head's average."""
 
 
-def _convolution(inputs: int, outputs: int, kernel: int = 1, **options: int) -> nn.Conv2d:
+def _convolution(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Conv2d:
     # TensorFlow pads an even side by one more behind than before when the stride is 2, so
     # that case is padded by its own module.
-    padding = kernel // 2 if options.get("stride", 1) == 1 else 0
-    return nn.Conv2d(inputs, outputs, kernel, padding=padding, bias=False, **options)
+    padding = kernel // 2 if stride == 1 else 0
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
 
 
 def _padding(kernel: int, stride: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""How an image becomes a network's input: one record, stored with the network and part of identity."""
+"""How an image becomes a network's input: a record that is stored and part of identity."""
 
 from __future__ import annotations
 

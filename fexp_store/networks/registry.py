@@ -137,8 +137,8 @@ def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
     known = read_local(wh.root, _WEIGHTS).get(row.network)
     if known is None or not Path(known).is_file():
         raise BadInput(
-            f"The weights file {file} of {row.network} is not on this machine; say where it is: fexp"
-            f" networks add {row.network} --architecture {row.architecture} --weights {file}"
+            f"The weights file {file} of {row.network} is not on this machine; say where it is: "
+            f"fexp networks add {row.network} --architecture {row.architecture} --weights {file}"
         )
     return Path(known)
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 
-class _Stop(Exception):  # noqa: N818 (not an error: the pass has what it came for)
+class _Stop(Exception):
     """Ends a forward pass once every wanted module has responded."""
 
 

@@ -68,13 +68,25 @@ def run_demo(wh: Warehouse, bar: Bar) -> Demo:
     for network, layers in LAYERS.items():
         with bar(f"Running {network}") as started:
             ingest(wh, network, layers, STIMULI, Options(), started=started)
+        missing = [layer for layer in layers if not _selected(wh, network, layer)]
         with bar(f"Selecting units of {network}") as started:
-            advance = started(len(layers))
-            for layer in layers:
+            advance = started(len(missing))
+            for layer in missing:
                 select(wh, network, layer, STIMULI)
                 advance(1)
     summary = wh.frame(schemas.sql("queries")["demo_summary"], stimulus_set=STIMULI)
     return Demo(summary, *_show_best_unit(wh))
+
+
+def _selected(wh: Warehouse, network: str, layer: str) -> bool:
+    rows = wh.frame(
+        "FROM selectivity WHERE network = $network AND layer = $layer AND stimulus_set = $s"
+        " LIMIT 1",
+        network=network,
+        layer=layer,
+        s=STIMULI,
+    )
+    return not rows.is_empty()
 
 
 def _show_best_unit(wh: Warehouse) -> tuple[pl.DataFrame, Path | None]:

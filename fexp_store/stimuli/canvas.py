@@ -1,15 +1,30 @@
-"""The off-screen window that turns coloured meshes into pixels."""
+"""The off-screen window that turns coloured meshes into pixels.
 
+The only module that imports pyvista and its VTK. VTK draws pyvista's meshes directly: pyvista's own
+plotter would import matplotlib, which takes a second and writes into the home folder.
+"""
+
+import ctypes
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import pyvista
+
+# Imported for its effect: windows are then OpenGL windows.
+import vtkmodules.vtkRenderingOpenGL2  # noqa: F401
 from numpy.typing import NDArray
+from vtkmodules.vtkCommonCore import vtkFloatArray, vtkUnsignedCharArray
+from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.head_mesh import MISSING
 from fexp_store.stimuli.scene import Part
+
+NO_OPENGL = (
+    "Rendering faces needs an OpenGL driver and none was found: install EGL or OSMesa "
+    "(on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri)"
+)
 
 
 class Canvas:
@@ -23,15 +38,24 @@ class Canvas:
         Of the camera from the image plane, in half image widths.
     background : int
         Grey, 0 to 255.
+
+    Raises
+    ------
+    BadInput
+        If there is no OpenGL driver.
     """
 
     def __init__(self, pixels: int, distance: float, background: int) -> None:
-        self._vista, self._plotter = _open(pixels, background)
         self._pixels = pixels
-        camera = self._plotter.camera
-        camera.position, camera.focal_point, camera.up = (0, 0, distance), (0, 0, 0), (0, 1, 0)
-        camera.view_angle = float(np.degrees(2 * np.arctan(1 / distance)))
-        camera.clipping_range = (distance - 2.0, distance + 5.0)
+        self._window = _open(pixels)
+        self._renderer = vtkRenderer()
+        self._renderer.SetBackground(background / 255, background / 255, background / 255)
+        self._window.AddRenderer(self._renderer)
+        self._near, self._far = distance - 2.0, distance + 5.0
+        camera = self._renderer.GetActiveCamera()
+        camera.SetPosition(0, 0, distance)
+        camera.SetViewAngle(float(np.degrees(2 * np.arctan(1 / distance))))
+        camera.SetClippingRange(self._near, self._far)
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +66,7 @@ class Canvas:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._plotter.close()
+        self._window.Finalize()
 
     def draw(self, parts: Sequence[Part]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         """Draw the parts as they are coloured.
@@ -57,39 +81,60 @@ class Canvas:
         depth : float64 array of shape (pixels, pixels)
             Distance from the camera in half image widths; infinite where nothing was drawn.
         """
-        self._plotter.clear_actors()
+        self._renderer.RemoveAllViewProps()
         for part in parts:
-            self._add(part)
-        self._plotter.render()
-        image: NDArray[np.uint8] = np.asarray(self._plotter.screenshot(return_img=True))
+            if len(part.points):
+                self._renderer.AddActor(_actor(part))
+        self._window.Render()
+        last = self._pixels - 1
+        values, buffer = vtkUnsignedCharArray(), vtkFloatArray()
+        self._window.GetPixelData(0, 0, last, last, 0, values, 0)
+        self._window.GetZbufferData(0, 0, last, last, buffer)
         # The buffer holds 1/distance, scaled to 0 at the near and 1 at the far end.
-        near, far = self._plotter.camera.clipping_range
-        buffer = self._buffer()
-        depth = near * far / (far - buffer * (far - near))
-        return image, np.where(buffer < 1, depth, np.inf)
+        scaled = self._upright(buffer, 1)[..., 0].astype(np.float64)
+        depth = self._near * self._far / (self._far - scaled * (self._far - self._near))
+        return self._upright(values, 3), np.where(scaled < 1, depth, np.inf)
 
-    def _add(self, part: Part) -> None:
-        corners = np.column_stack([np.full(len(part.quads), 4), part.quads]).ravel()
-        mesh = self._vista.PolyData(part.points.astype(np.float32), corners)
-        mesh.point_data["colour"] = part.colour
-        self._plotter.add_mesh(
-            mesh, scalars="colour", rgb=True, lighting=False, reset_camera=False, render=False
-        )
-
-    def _buffer(self) -> NDArray[np.float64]:
-        """VTK's depth buffer, 0 to 1, upper row first, shape (pixels, pixels)."""
-        size = self._pixels
-        values = self._vista._vtk.vtkFloatArray()
-        self._plotter.render_window.GetZbufferData(0, 0, size - 1, size - 1, values)
-        rows = self._vista.convert_array(values).reshape(size, size)
-        return np.flipud(rows).astype(np.float64)
+    def _upright(self, values: Any, channels: int) -> NDArray[Any]:
+        """Image of a VTK array, whose first row is the lowest."""
+        rows = np.asarray(pyvista.convert_array(values))
+        return np.flipud(rows.reshape(self._pixels, self._pixels, channels))
 
 
-def _open(pixels: int, background: int) -> tuple[Any, Any]:
-    try:
-        import pyvista
-    except ImportError as error:
-        raise BadInput(MISSING) from error
-    plotter = pyvista.Plotter(off_screen=True, window_size=[pixels, pixels])
-    plotter.set_background([background] * 3)
-    return pyvista, plotter
+def _actor(part: Part) -> vtkActor:
+    corners = np.column_stack([np.full(len(part.quads), 4), part.quads]).ravel()
+    mesh = pyvista.PolyData(part.points.astype(np.float32), corners)
+    mesh.point_data["colour"] = part.colour
+    mapper = vtkPolyDataMapper()
+    mapper.SetInputData(mesh)
+    mapper.SetScalarModeToUsePointFieldData()
+    mapper.SelectColorArray("colour")
+    mapper.SetColorModeToDirectScalars()
+    actor = vtkActor()
+    actor.SetMapper(mapper)
+    actor.GetProperty().LightingOff()
+    return actor
+
+
+def _open(pixels: int) -> vtkRenderWindow:
+    # Without a display VTK falls back to EGL, then to OSMesa, and warns of each step.
+    with pyvista.vtk_verbosity("off"):
+        window = vtkRenderWindow()
+    if window.GetClassName() == "vtkOSOpenGLRenderWindow" and not has_osmesa():
+        raise BadInput(NO_OPENGL)
+    window.SetOffScreenRendering(1)
+    # Pixels are averaged afterwards; VTK's own multisampling would only triple the time.
+    window.SetMultiSamples(0)
+    window.SetSize(pixels, pixels)
+    return window
+
+
+def has_osmesa() -> bool:
+    """Whether OSMesa can be loaded; VTK crashes when it draws without it."""
+    for name in ("libOSMesa.so.8", "libOSMesa.so", "libOSMesa.so.6", "osmesa.dll"):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False

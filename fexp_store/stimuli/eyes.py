@@ -15,7 +15,7 @@ IRIS, PUPIL, LIMBUS = 0.47, 0.17, 0.06  # radians seen from the centre of the ey
 
 @cache
 def ball() -> tuple[Points, Quads, NDArray[np.float64]]:
-    """A unit eyeball that looks along z.
+    """Model a unit eyeball that looks along z.
 
     Returns
     -------

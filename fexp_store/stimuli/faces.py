@@ -42,6 +42,8 @@ class Person:
         Darkness of the beard's shadow, 0 to 1.
     hairline : tuple of 2 floats
         Height of the hairline (decimetres from the average) and volume of the hair (decimetres).
+    hair_length : float
+        How far long hair hangs below the temples, decimetres; 0 for short hair.
     """
 
     seed: int
@@ -59,6 +61,7 @@ class Person:
     brow_shape: tuple[float, float, float]
     beard: float
     hairline: tuple[float, float]
+    hair_length: float
 
 
 def person(seed: int, index: int) -> Person:
@@ -101,6 +104,8 @@ def person(seed: int, index: int) -> Person:
         ),
         beard=float(male > 0.5) * float(draw.beta(1.2, 2.0)),
         hairline=(float(draw.normal(-0.10, 0.06)), float(draw.uniform(0.08, 0.22))),
+        hair_length=float(draw.random() < (0.7 if male < 0.5 else 0.05))
+        * float(draw.uniform(0.9, 2.4)),
     )
 
 
@@ -112,7 +117,7 @@ def _recipe_rows() -> tuple[tuple[str, str, float], ...]:
 
 
 def recipes() -> dict[str, dict[str, float]]:
-    """The action-unit recipe of every expression, from ``data/expression_recipes.csv``.
+    """Read the action-unit recipe of every expression, from ``data/expression_recipes.csv``.
 
     Returns
     -------
@@ -150,7 +155,8 @@ def unit_target(unit: str) -> Points:
     if not names:
         known = ", ".join(sorted(file.stem for file in folder.glob("*.target")))
         raise BadInput(f"There is no ARKit unit {unit!r}; there are {known}")
-    return np.sum([target("unit:" + name) for name in names], axis=0)
+    moved: Points = np.sum([target("unit:" + name) for name in names], axis=0)
+    return moved
 
 
 def _is_unit(name: str) -> bool:

@@ -77,7 +77,8 @@ def _comb(draw: np.random.Generator, place: Points) -> Points:
     down = np.array([0.0, -1.0, -0.35])
     # Below the temples hair hangs, however the top is combed.
     hanging = np.clip((7.95 - place[:, 1]) / 0.3, 0, 1)[:, None]
-    return top + hanging * (down - top) + draw.normal(0, 0.16, place.shape)
+    combed: Points = top + hanging * (down - top) + draw.normal(0, 0.16, place.shape)
+    return combed
 
 
 def lay(hair: Locks, surface: Points, normal: Points, scale: float) -> Points:
@@ -106,4 +107,5 @@ def lay(hair: Locks, surface: Points, normal: Points, scale: float) -> Points:
     sag = hair.length**2 / (2 * HEAD_RADIUS) + 0.3 * hair.lift
     tip = root + scale * (hair.length[:, None] * along - sag[:, None] * up)
     half = scale * hair.width[:, None] / 2 * across
-    return np.stack([root - half, root + half, tip + 0.4 * half, tip - 0.4 * half], 1).reshape(-1, 3)
+    low, high = tip + 0.4 * half, tip - 0.4 * half
+    return np.stack([root - half, root + half, low, high], axis=1).reshape(-1, 3)

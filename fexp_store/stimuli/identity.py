@@ -131,7 +131,7 @@ def draw_colours(draw: np.random.Generator, ancestry: NDArray[np.float64], age: 
 
 
 def _along(colours: NDArray[np.float64], place: float) -> NDArray[np.float64]:
-    """The colour at `place`, 0 to 3, along a line through four colours."""
+    """Interpolate the colour at `place`, 0 to 3, along a line through four colours."""
     steps = np.arange(len(colours))
     return np.array([np.interp(place, steps, channel) for channel in colours.T])
 

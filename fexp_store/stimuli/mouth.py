@@ -92,7 +92,8 @@ def _tooth_colour(points: Points, gaps: tuple[float, ...]) -> Points:
     shade = 1 - 0.4 * np.exp(-((nearest / 0.007) ** 2))
     # Less light reaches the back teeth.
     deep = np.clip(1.15 - along / 0.42, 0.12, 1)
-    return to_linear(np.array(IVORY)) * (shade * deep)[:, None]
+    colour: Points = to_linear(np.array(IVORY)) * (shade * deep)[:, None]
+    return colour
 
 
 def _along_arch(points: Points) -> NDArray[np.float64]:

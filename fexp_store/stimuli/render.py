@@ -1,5 +1,6 @@
 """Rendered faces: people with expressions, drawn off-screen without a display."""
 
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.canvas import Canvas
-from fexp_store.stimuli.faces import Person
+from fexp_store.stimuli.faces import Person, unit_target
+from fexp_store.stimuli.head_mesh import MISSING
 from fexp_store.stimuli.landmarks import project
 from fexp_store.stimuli.scene import build
 from fexp_store.stimuli.shading import Light, occlusion
@@ -52,6 +53,17 @@ class Look:
     seed: int = 0
     background: int = 118
     oversampling: int = 3
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 2048:
+            raise BadInput(f"The size of an image must be 16 to 2048 pixels: got {self.size}")
+        if not 0 <= self.jitter <= 3:
+            raise BadInput(f"The jitter must be 0 to 3: got {self.jitter}")
+        if not (0 <= self.background <= 255 and 1 <= self.oversampling <= 6 and self.seed >= 0):
+            raise BadInput(
+                "A background is 0 to 255, an oversampling 1 to 6 and a seed not negative: "
+                f"got {self.background}, {self.oversampling} and {self.seed}"
+            )
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,10 @@ def render_faces(
             f"Give one expression for each person: got {len(people)} people "
             f"and {len(expressions)} expressions"
         )
+    for unit, weight in {pair for expression in expressions for pair in expression.items()}:
+        unit_target(unit)
+        if not math.isfinite(weight):
+            raise BadInput(f"The weight of {unit} must be a finite number: got {weight}")
     return _render(people, expressions, look)
 
 
@@ -104,6 +120,10 @@ def _render(
     people: Sequence[Person], expressions: Sequence[Mapping[str, float]], look: Look
 ) -> Iterator[tuple[Image, NDArray[np.float64]]]:
     mask = oval(look.size) if look.oval_mask else None
+    try:
+        from fexp_store.stimuli.canvas import Canvas
+    except ImportError as error:
+        raise BadInput(MISSING) from error
     with Canvas(look.size * look.oversampling, DISTANCE, look.background) as canvas:
         for who, expression in zip(people, expressions, strict=True):
             shot = _shot(who, expression, look)
@@ -113,7 +133,7 @@ def _render(
 
 
 def oval(size: int) -> NDArray[np.float64]:
-    """The soft-edged oval of the study's pictures.
+    """Draw the soft-edged oval of the study's pictures.
 
     Parameters
     ----------
@@ -127,7 +147,7 @@ def oval(size: int) -> NDArray[np.float64]:
     """
     place = (np.arange(size) + 0.5) / size * 2 - 1
     across, down = np.meshgrid(place, place)
-    away = np.hypot(across / 0.76, (down - 0.0) / 0.99)
+    away = np.hypot(across / 0.76, down / 0.99)
     share = np.clip((1 - away) / 0.035, 0, 1)
     return (share * share * (3 - 2 * share))[..., None]
 
@@ -144,7 +164,8 @@ def _develop(
         picture = np.repeat(picture @ np.array([[0.299], [0.587], [0.114]]), 3, axis=2)
     if mask is not None:
         picture = picture * mask
-    return np.round(picture).astype(np.uint8)
+    image: Image = np.round(picture).astype(np.uint8)
+    return image
 
 
 def _shot(who: Person, expression: Mapping[str, float], look: Look) -> _Shot:

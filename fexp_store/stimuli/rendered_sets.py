@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fexp_store.errors import BadInput, Conflict
+from fexp_store.errors import BadInput, Conflict, FexpError
 from fexp_store.stimuli import images
 from fexp_store.stimuli.expressions import BASIC, NEUTRAL
 from fexp_store.stimuli.faces import person, recipes
@@ -65,32 +71,61 @@ def render_set(
     count = identities * len(expressions)
     if _rendered_before(wh, name, source, count):
         return count
-    people = [person(seed, index) for index in range(identities)]
-    weights = recipes() | {NEUTRAL: {}}
-    cells = [(who, expression) for who in people for expression in expressions]
     advance = started(count)
-    faces = render_faces([who for who, _ in cells], [weights[e] for _, e in cells], look)
-    rows = []
-    for number, ((who, expression), (pixels, _landmarks)) in enumerate(
-        zip(cells, faces, strict=True)
-    ):
-        rows.append(
-            {
-                "stimulus_id": number,
-                "image_sha256": images.keep(wh.root, _png(pixels)),
-                "file": None,
-                "identity": f"{seed}-{who.index:03d}",
-                "expression": expression,
-                "source": source,
-                "morph_from": None,
-                "morph_to": None,
-                "morph_level": None,
-                "attributes": {},
-            }
-        )
-        advance(1)
+    rows: list[dict[str, Any]] = []
+    for index, pictures in enumerate(_rendered(identities, seed, expressions, look or Look())):
+        for expression, picture in zip(expressions, pictures, strict=True):
+            digest = images.keep(wh.root, picture)
+            rows.append(_row(len(rows), digest, f"{seed}-{index:03d}", expression, source))
+        advance(len(pictures))
     register(wh, name, rows)
     return count
+
+
+def _rendered(
+    identities: int, seed: int, expressions: tuple[str, ...], look: Look
+) -> Iterator[list[bytes]]:
+    """Render one person after the other, in processes of their own.
+
+    VTK and torch each bring a copy of LLVM; in one process, whichever comes second can crash.
+    """
+    workers = min(identities, os.cpu_count() or 1)
+    render = partial(_render_person, seed, expressions, look)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(render, range(identities))
+        except BrokenProcessPool:
+            raise FexpError(
+                "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
+                "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
+            ) from None
+
+
+def _render_person(
+    seed: int, expressions: tuple[str, ...], look: Look, index: int
+) -> list[bytes]:
+    """Return one PNG for each expression of one person."""
+    who = person(seed, index)
+    weights = recipes() | {NEUTRAL: {}}
+    faces = render_faces([who] * len(expressions), [weights[e] for e in expressions], look)
+    return [_png(pixels) for pixels, _landmarks in faces]
+
+
+def _row(
+    number: int, image_sha256: str, identity: str, expression: str, source: str
+) -> dict[str, Any]:
+    return {
+        "stimulus_id": number,
+        "image_sha256": image_sha256,
+        "file": None,
+        "identity": identity,
+        "expression": expression,
+        "source": source,
+        "morph_from": None,
+        "morph_to": None,
+        "morph_level": None,
+        "attributes": {},
+    }
 
 
 def _source(identities: int, seed: int, look: Look) -> str:

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fexp_store.stimuli import eyes, hair, skin, strokes
+from fexp_store.stimuli import eyes, hair, mane, skin, strokes
 from fexp_store.stimuli.faces import Person, expressive_head, neutral_head
 from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh
 from fexp_store.stimuli.landmarks import landmark_rows
@@ -62,6 +62,7 @@ class Wardrobe:
     locks: hair.Locks
     brows: strokes.Strokes
     lashes: strokes.Strokes
+    mane: strokes.Strokes
     scale: float
     shift: NDArray[np.float64]
 
@@ -79,6 +80,7 @@ def wardrobe(who: Person) -> Wardrobe:
         locks=hair.locks(who, cover),
         brows=strokes.brows(who),
         lashes=strokes.lashes(who),
+        mane=mane.mane(who),
         scale=scale,
         shift=shift,
     )
@@ -97,7 +99,7 @@ def _framing(who: Person) -> tuple[float, NDArray[np.float64]]:
 def build(
     who: Person, expression: Mapping[str, float], light: Light, turn: NDArray[np.float64]
 ) -> tuple[list[Part], Points]:
-    """The parts of one image, and the landmarks in space.
+    """Build the parts of one image, and its landmarks in space.
 
     Parameters
     ----------
@@ -129,6 +131,7 @@ def build(
         _hairs(own.brows, surface, own.scale, light),
         _hairs(own.lashes, surface, own.scale, light),
         _locks(own, surface, light),
+        _hairs(own.mane, surface, own.scale, light),
     ], landmarks
 
 
@@ -150,7 +153,8 @@ def _shown() -> Quads:
     points = skin.rest()
     middle = points[quads].mean(axis=1)
     facing = normals(points, quads)[quads][:, :, 2].max(axis=1)
-    return quads[(facing > -0.5) & (middle[:, 2] > -0.5) & (middle[:, 1] > 5.4)]
+    shown: Quads = quads[(facing > -0.5) & (middle[:, 2] > -0.5) & (middle[:, 1] > 5.4)]
+    return shown
 
 
 def _eyes(who: Person, head: Points, light: Light) -> Part:

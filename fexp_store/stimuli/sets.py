@@ -18,7 +18,7 @@ from fexp_store.warehouse.names import check_name
 
 _LABELS = ("identity", "expression")
 _MORPH = {"morph_from": pl.String, "morph_to": pl.String, "morph_level": pl.Float64}
-_SCHEMA = {
+_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "stimulus_id": pl.Int32,
     "image_sha256": pl.String,
     "file": pl.String,
@@ -54,7 +54,8 @@ def read_manifest(path: Path) -> pl.DataFrame:
     missing = [column for column in ("path", *_LABELS) if column not in rows.columns]
     if missing:
         raise BadInput(
-            f"The manifest {path} has no column {missing[0]!r}; it needs path, identity, expression."
+            f"The manifest {path} has no column {missing[0]!r}; "
+            "it needs path, identity and expression."
         )
     if rows.is_empty():
         raise BadInput(f"The manifest {path} lists no images.")

@@ -55,14 +55,15 @@ WET = Surface(np.array([0.35, 0.33, 0.33]), 0.9, 350.0)
 
 
 def normals(points: Points, quads: Quads) -> Points:
-    """Unit normal of each vertex, float64 array of shape (n, 3)."""
+    """Compute the unit normal of each vertex, float64 array of shape (n, 3)."""
     corner = points[quads]
     faces = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
     sums = np.stack(
         [np.bincount(quads.ravel(), np.repeat(faces[:, k], 4), len(points)) for k in range(3)],
         axis=1,
     )
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    unit: Points = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 @cache
@@ -83,7 +84,8 @@ def fold_depth(points: Points, normal: Points) -> NDArray[np.float64]:
     hollow = np.clip(inward / edge, -0.3, 1)
     for _ in range(6):
         hollow = mean @ hollow
-    return np.clip(hollow * 2.2, 0, 1)
+    folded: NDArray[np.float64] = np.clip(hollow * 2.2, 0, 1)
+    return folded
 
 
 def lit(
@@ -121,7 +123,8 @@ def lit(
     # Skin reflects more at grazing angles (Schlick's approximation of Fresnel's equations).
     grazing = 0.25 + 0.75 * (1 - np.clip(normal @ EYE, 0, 1)) ** 5
     highlight = surface.gloss * gloss * shine * (0.75 + grazing)
-    return albedo * diffuse + np.asarray(highlight)[:, None]
+    colour: Points = albedo * diffuse + np.asarray(highlight)[:, None]
+    return colour
 
 
 def _wrapped(cosine: NDArray[np.float64], wrap: NDArray[np.float64]) -> Points:

@@ -19,8 +19,9 @@ HAIRLINE_DEPTH = (-2.0, -0.3, 0.2, 0.58, 0.76, 1.0, 1.26, 1.5, 2.0)
 
 @cache
 def rest() -> Points:
-    """The fine skin of the base head, float64 array of shape (m, 3): the place to paint at."""
-    return head_mesh().subdivision @ head_mesh().base
+    """Place the fine skin of the base head, float64 array of shape (m, 3), to paint on it."""
+    points: Points = head_mesh().subdivision @ head_mesh().base
+    return points
 
 
 @cache
@@ -34,11 +35,12 @@ def uv_mask(name: str) -> Mask:
     column = np.clip(np.round(uv[:, 0] * (width - 1)), 0, width - 1).astype(np.int64)
     row = np.clip(np.round((1 - uv[:, 1]) * (height - 1)), 0, height - 1).astype(np.int64)
     # Sampled at control points, then subdivided: sampling fine vertices would smear across seams.
-    return np.clip(head_mesh().subdivision @ picture[row, column], 0, 1)
+    mask: Mask = np.clip(head_mesh().subdivision @ picture[row, column], 0, 1)
+    return mask
 
 
 def spot(centre: tuple[float, float, float], width: tuple[float, float, float]) -> Mask:
-    """A soft spot on both sides of the face, float64 array of shape (m,), 0 to 1.
+    """Shape a soft spot on both sides of the face, float64 array of shape (m,), 0 to 1.
 
     Parameters
     ----------
@@ -46,10 +48,11 @@ def spot(centre: tuple[float, float, float], width: tuple[float, float, float]) 
         Place and standard deviations on the base head, decimetres.
     """
     away = (np.abs(rest() * [1, 0, 0]) + rest() * [0, 1, 1] - centre) / width
-    return np.exp(-0.5 * np.einsum("ij,ij->i", away, away))
+    mask: Mask = np.exp(-0.5 * np.einsum("ij,ij->i", away, away))
+    return mask
 
 
-def noise(draw: np.random.Generator, finest: float, coarsest: float, waves: int = 40) -> Mask:
+def noise(draw: np.random.Generator, finest: float, coarsest: float, waves: int = 24) -> Mask:
     """Smooth random field on the skin with mean 0 and standard deviation 1.
 
     Parameters
@@ -65,7 +68,10 @@ def noise(draw: np.random.Generator, finest: float, coarsest: float, waves: int 
     length = np.exp(draw.uniform(np.log(finest), np.log(coarsest), waves))
     phase = draw.uniform(0, 2 * np.pi, waves)
     angles = rest() @ (direction / length[:, None]).T * (2 * np.pi) + phase
-    return np.sqrt(2 / waves) * np.cos(angles).sum(axis=1)
+    # Single precision: the cosines are most of the time that a new person takes.
+    waved = np.cos(angles.astype(np.float32)).sum(axis=1, dtype=np.float64)
+    field: Mask = np.sqrt(2 / waves) * waved
+    return field
 
 
 def scalp(who: Person, ragged: Mask) -> tuple[Mask, Mask]:
@@ -179,7 +185,8 @@ def _flush(colour: Points, who: Person) -> Points:
     below = spot((0.29, 7.19, 1.38), (0.11, 0.045, 0.1)) + 0.5 * spot(
         (0.17, 7.27, 1.38), (0.05, 0.07, 0.1)
     )
-    return colour * (1 - tired * below[:, None] * np.array([0.8, 1.0, 0.9]))
+    shaded: Points = colour * (1 - tired * below[:, None] * np.array([0.8, 1.0, 0.9]))
+    return shaded
 
 
 def _freckles(colour: Points, who: Person, draw: np.random.Generator) -> Points:

@@ -45,7 +45,7 @@ class Strokes:
 
 
 def brows(who: Person) -> Strokes:
-    """Both eyebrows of a person."""
+    """Grow both eyebrows of a person."""
     draw = np.random.Generator(np.random.PCG64([who.seed, who.index, 2]))
     thick, density, arch = who.brow_shape
     count = int(460 * density)
@@ -123,7 +123,7 @@ def _lid(edge: tuple[int, ...], right: bool) -> NDArray[np.int64]:
 
 
 def lashes(who: Person) -> Strokes:
-    """The lashes of both eyes, upper and lower; darker than the brows."""
+    """Grow the lashes of both eyes, upper and lower; darker than the brows."""
     draw = np.random.Generator(np.random.PCG64([who.seed, who.index, 3]))
     female = 1 - who.male
     dark = to_linear(np.array(who.brow)) * 0.45

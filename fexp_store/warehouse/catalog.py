@@ -1,4 +1,4 @@
-"""The DuckDB catalog: an index over exactly the files of known Delta versions, rebuilt when stale."""
+"""The DuckDB catalog: an index over the files of known Delta versions, rebuilt when stale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _IN_FILES = ("activations", *(name for name in schemas.tables() if name.startswi
 
 
 def refresh(root: Path) -> Path:
-    """Return the path of a catalog that shows the newest version of every table, built if need be."""
+    """Return the path of a catalog of the newest version of every table, built if need be."""
     path = root / FILE_NAME
     return path if _recorded_state(path) == _current_state(root) else build(root)
 

@@ -173,7 +173,7 @@ def new_path(partition: Partition) -> str:
 
 
 def commit(root: Path, fragments: Sequence[Fragment]) -> list[Fragment]:
-    """Make written fragment files visible, all in one commit, unless their stimuli are there already.
+    """Make written files visible, all in one commit, but not those whose stimuli are stored.
 
     The rows of ``fragments`` are written first and count only once the log of ``activations``
     names their files, so a kill at any point leaves nothing half-visible.

@@ -1,4 +1,4 @@
-"""Stored activations as dense matrices: a row group is a units x stimuli block, so reading is a reshape."""
+"""Activations as dense matrices: a row group is a units x stimuli block, read by a reshape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names are allowed: they become directory names and SQL values, so they are checked once, here."""
+"""Which names are allowed: they become directories and SQL values, so they are checked here."""
 
 from __future__ import annotations
 

@@ -50,8 +50,9 @@ class Run:
 
 def begin(root: Path, kind: str, parameters: Mapping[str, Any]) -> Run:
     """Begin a run: fix its identity, its parameters and the versions of what it will read."""
+    run_id = uuid.uuid4().hex
     row = {
-        "run_id": uuid.uuid4().hex,
+        "run_id": run_id,
         "kind": kind,
         "parameters": json.dumps(parameters, sort_keys=True),
         "input_versions": json.dumps(tables.log_versions(root)),
@@ -59,7 +60,7 @@ def begin(root: Path, kind: str, parameters: Mapping[str, Any]) -> Run:
         "git_commit": _git_commit(),
         "started": datetime.now(UTC),
     }
-    return Run(row["run_id"], row, time.perf_counter())
+    return Run(run_id, row, time.perf_counter())
 
 
 def record_start(root: Path, run: Run) -> None:

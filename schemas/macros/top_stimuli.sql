@@ -1,5 +1,6 @@
 -- The stimuli that drive one unit most, over all sets that are stored for its layer.
--- Parameters: network, layer, unit_id and how many to return. Ties are in order of set and stimulus.
+-- Parameters: network, layer, unit_id and how many to return. Ties are in order of set and
+-- stimulus.
 CREATE MACRO top_stimuli(of_network, of_layer, of_unit, how_many) AS TABLE
 SELECT
     a.stimulus_set,

@@ -1,5 +1,6 @@
 -- Cells of the expression x identity design of a stimulus set that do not hold exactly one image.
--- Parameter: $stimulus_set. Returns expression, identity and the number of images; none if all is well.
+-- Parameter: $stimulus_set. Returns expression, identity and the number of images; no row if all
+-- is well.
 WITH expressions AS (
     SELECT DISTINCT expression
     FROM stimuli

@@ -1,4 +1,5 @@
--- One row per unit and stimulus. Filter on network, layer and stimulus_set: only their files are read.
+-- One row per unit and stimulus. Filter on network, layer and stimulus_set: only their files are
+-- then read.
 CREATE VIEW activations AS
 SELECT
     network,

@@ -2,9 +2,10 @@
 CREATE VIEW fragments AS
 SELECT *
 FROM stored.fragments
-WHERE path IN (
-    SELECT path
-    FROM stored.files
-    WHERE table_name = 'activations'
-)
+WHERE
+    path IN (
+        SELECT path
+        FROM stored.files
+        WHERE table_name = 'activations'
+    )
 ORDER BY network, layer, stimulus_set, stimulus_start;

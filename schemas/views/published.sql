@@ -6,6 +6,6 @@ SELECT
     network,
     continuum,
     model,
-    "value",
+    value,
     provenance
 FROM stored.published_results;

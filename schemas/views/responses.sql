@@ -7,7 +7,7 @@ SELECT
     stimulus_set,
     depicted,
     response,
-    "count",
+    count,
     proportion,
     provenance
 FROM stored.responses
@@ -19,7 +19,7 @@ SELECT
     stimulus_set,
     depicted,
     response,
-    NULL AS "count",
+    NULL AS count,
     proportion,
     provenance
 FROM stored.published_confusions;

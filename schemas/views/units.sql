@@ -1,5 +1,6 @@
 -- One row per unit of every layer of every registered network: where it lies in the layer's output.
--- channel, row and col follow unit_id = (channel*H + row)*W + col; row and col are null for flat layers.
+-- channel, row and col follow unit_id = (channel*H + row)*W + col; row and col are null in flat
+-- layers.
 CREATE VIEW units AS
 WITH layer_shapes AS (
     SELECT
