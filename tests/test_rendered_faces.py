@@ -346,7 +346,7 @@ def test_expressions_are_told_apart_by_landmarks_of_unseen_people(crowd):
     linear_model = pytest.importorskip("sklearn.linear_model")
     points = crowd[1].reshape(len(crowd[1]), -1)
     points = (points - points.mean(axis=0)) / points.std(axis=0)
-    label, who = np.tile(np.arange(6), 8), np.repeat(np.arange(PEOPLE), 6)
+    label, who = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
     model = linear_model.LogisticRegression(max_iter=500)
     right = [
         model.fit(points[who % 4 != k], label[who % 4 != k]).predict(points[who % 4 == k])
@@ -367,7 +367,7 @@ def test_a_real_face_network_knows_people_again_under_other_expressions(crowd):
     std = np.array(PREPROCESSING.std, np.float32)[:, None, None]
     with torch.no_grad():
         found = net(torch.tensor((pixels.astype(np.float32) - mean) / std)).numpy()
-    label, who = np.tile(np.arange(6), 8), np.repeat(np.arange(PEOPLE), 6)
+    label, who = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
     apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
     others = np.where(label[:, None] == label[None], np.inf, apart)
     assert np.mean(who[others.argmin(axis=1)] == who) >= 0.8

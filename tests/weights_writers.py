@@ -79,7 +79,7 @@ def write_matconvnet(path, state):
 
 def write_matconvnet_old(path, state):
     meta = {"normalization": {"averageImage": np.zeros((1, 1, 3), np.float32)}}
-    scipy.io.savemat(path, {"layers": matconvnet_layers(state, old=True), "meta": meta})
+    scipy.io.savemat(path, {"meta": meta, "layers": matconvnet_layers(state, old=True)})
 
 
 # Torch7
@@ -245,7 +245,9 @@ def write_dag(path, state):
 def torchvision_names():
     convolutions = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
     names = [f"features.{index}" for index in convolutions]
-    return dict(zip(WEIGHTED, [*names, "classifier.0", "classifier.3", "classifier.6"], strict=True))
+    return dict(
+        zip(WEIGHTED, [*names, "classifier.0", "classifier.3", "classifier.6"], strict=True)
+    )
 
 
 def renamed(state, names):

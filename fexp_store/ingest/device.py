@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -59,6 +59,52 @@ class Device:
         return tensor.to(self.name, non_blocking=self.name == "cuda").contiguous(
             memory_format=torch.channels_last
         )
+
+    def download(
+        self, responses: Mapping[str, torch.Tensor], rows: Mapping[str, NDArray[np.float32]]
+    ) -> Download:
+        """Begin to copy responses to the host.
+
+        Parameters
+        ----------
+        responses : mapping of str to tensor of shape (n_images, ...)
+        rows : mapping of str to ndarray of shape (n_images, n_units), float32
+            Where they go, row-major (channel, row, col), whatever their memory order is; whole
+            once the download is finished.
+        """
+        targets = {
+            key: torch.from_numpy(rows[key]).view(value.shape) for key, value in responses.items()
+        }
+        if self.name != "cuda":
+            for key, value in responses.items():
+                targets[key].copy_(value)
+            return Download({}, targets, None)
+        staged = {
+            # In float32 and row-major before it travels, so that the copy is one block.
+            key: torch.empty(value.shape, pin_memory=True).copy_(
+                value.float().contiguous(), non_blocking=True
+            )
+            for key, value in responses.items()
+        }
+        event = torch.cuda.Event()
+        event.record()
+        return Download(staged, targets, event)
+
+
+@dataclass(frozen=True)
+class Download:
+    """Responses on their way to the host; a CUDA device computes the next batch meanwhile."""
+
+    staged: Mapping[str, torch.Tensor]
+    targets: Mapping[str, torch.Tensor]
+    event: torch.cuda.Event | None
+
+    def finish(self) -> None:
+        """Wait for the copy; the rows that `Device.download` was given are then whole."""
+        if self.event is not None:
+            self.event.synchronize()
+            for key, value in self.staged.items():
+                self.targets[key].copy_(value)
 
 
 def choose(device: str, precision: str) -> Device:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from fexp_store import schemas
 from fexp_store.errors import BadInput, Conflict
 from fexp_store.ingest.batches import batches
-from fexp_store.ingest.device import Device, choose
-from fexp_store.ingest.plan import Span, plan
+from fexp_store.ingest.device import Device, Download, choose
+from fexp_store.ingest.plan import Span, batch_images, plan
 from fexp_store.ingest.write import Writer
 from fexp_store.networks import registry
 from fexp_store.networks.records import Registered, registered
@@ -125,7 +125,7 @@ def ingest(
         for partition, ranges in stored_ranges(tables.open_table(wh.root, "activations")).items()
         if partition == Partition(network, partition.layer, stimulus_set)
     }
-    spans = plan(wanted, stored, len(stimuli), options.memory)
+    spans = plan(wanted, stored, len(stimuli), options.memory, options.batch_size)
     if not spans:
         return Ingested(0, 0, 0)
     net = registry.load(wh, row)
@@ -156,7 +156,8 @@ def _run(
         pending: Future[list[Fragment]] | None = None
         for span in spans:
             rows = stimuli[span.start : span.stop]
-            pixels = batches(wh.root, rows, net.preprocessing, options.batch_size, options.workers)
+            n_images = batch_images(span.layers, options.memory, options.batch_size)
+            pixels = batches(wh.root, rows, net.preprocessing, n_images, options.workers)
             with closing(pixels):
                 buffers = _fill(net, module, device, span, pixels, progress)
             if pending is not None:  # at most two spans are in memory
@@ -183,16 +184,20 @@ def _fill(
     buffers = {
         layer.name: np.empty((span.stimuli, layer.units), np.float32) for layer in span.layers
     }
-    row = 0
+    done = 0
+    behind: Download | None = None  # so that a device with its own queue computes while this copies
     with device.arithmetic():
         for batch in pixels:
+            rows = {layer: array[done : done + len(batch)] for layer, array in buffers.items()}
             x = net.preprocessing.normalise(device.upload(batch))
-            for layer, output in responses(module, paths, x).items():
-                # flatten gives row-major (channel, row, col) whatever the memory order is.
-                values = output.flatten(1).float().cpu().numpy()
-                buffers[layer][row : row + len(batch)] = values
-            row += len(batch)
+            ahead = device.download(responses(module, paths, x), rows)
+            if behind is not None:
+                behind.finish()
+            behind = ahead
+            done += len(batch)
             progress(len(batch))
+    if behind is not None:
+        behind.finish()
     return buffers
 
 

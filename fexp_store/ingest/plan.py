@@ -9,7 +9,10 @@ from itertools import pairwise
 from fexp_store.networks.records import Layer
 from fexp_store.warehouse.fragments import FRAGMENT_BYTES, ROW_BYTES
 
-BUFFERS = 2  # one is filled by the network while the other is written
+# One span is filled while the one before is written; one batch is computed while the one before is
+# copied into its span. Each takes 4 bytes an activation.
+_COPIES = 2
+_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ def plan(
     stored: Mapping[str, Sequence[tuple[int, int]]],
     n_stimuli: int,
     memory: int,
+    batch_size: int,
 ) -> list[Span]:
     """Cut what is missing into spans.
 
@@ -49,13 +53,15 @@ def plan(
         Size of the stimulus set.
     memory : int
         Bytes that the buffers of activations may have together.
+    batch_size : int
+        Images in a batch, if memory allows.
 
     Returns
     -------
     list of Span
-        In order of stimuli. Every missing (layer, stimulus) is in exactly one span; a span's
-        buffer is at most half of `memory` and its largest file at most `FRAGMENT_BYTES`
-        uncompressed, but a span has at least one stimulus.
+        In order of stimuli. Every missing (layer, stimulus) is in exactly one span. What
+        `buffer_bytes` says of it is at most `memory`, and its largest file at most
+        `FRAGMENT_BYTES` uncompressed, but a span has at least one stimulus.
     """
     missing = {layer: _complement(stored.get(layer.name, ()), n_stimuli) for layer in layers}
     edges = sorted({edge for ranges in missing.values() for both in ranges for edge in both})
@@ -63,21 +69,35 @@ def plan(
     for start, stop in pairwise(edges):
         wanted = tuple(layer for layer, ranges in missing.items() if _within(start, ranges))
         if wanted:
-            spans += _portions(start, stop, wanted, memory)
+            spans += _portions(start, stop, wanted, memory, batch_size)
     return spans
 
 
-def span_stimuli(layers: Iterable[Layer], memory: int) -> int:
+def batch_images(layers: Iterable[Layer], memory: int, batch_size: int) -> int:
+    """Return how many images a batch may have: few, where layers are large for the memory."""
+    units = sum(layer.units for layer in layers)
+    return max(1, min(batch_size, memory // (2 * _COPIES * _BYTES * units)))
+
+
+def buffer_bytes(span: Span, batch_size: int) -> int:
+    """Return the bytes of the buffers that a span of stimuli and its batches take."""
+    return _COPIES * _BYTES * span.units * (span.stimuli + min(batch_size, span.stimuli))
+
+
+def _span_stimuli(layers: Sequence[Layer], memory: int, batch_size: int) -> int:
     """Return how many stimuli one span may have for these layers."""
     units = [layer.units for layer in layers]
-    by_memory = memory // (BUFFERS * 4 * sum(units))
+    batch = batch_images(layers, memory, batch_size)
+    by_memory = memory // (_COPIES * _BYTES * sum(units)) - batch
     by_file = FRAGMENT_BYTES // (ROW_BYTES * max(units))
     return max(1, min(by_memory, by_file))
 
 
-def _portions(start: int, stop: int, layers: tuple[Layer, ...], memory: int) -> list[Span]:
+def _portions(
+    start: int, stop: int, layers: tuple[Layer, ...], memory: int, batch_size: int
+) -> list[Span]:
     # Equal portions: a last fragment of a few stimuli would be slower to read than its size.
-    count = -(-(stop - start) // span_stimuli(layers, memory))
+    count = -(-(stop - start) // _span_stimuli(layers, memory, batch_size))
     cuts = [start + (stop - start) * i // count for i in range(count + 1)]
     return [Span(a, b, layers) for a, b in pairwise(cuts)]
 

@@ -85,4 +85,4 @@ class Preprocessing:
         shape = (1, 3, 1, 1)
         mean = torch.tensor(self.mean, device=pixels.device).reshape(shape)
         std = torch.tensor(self.std, device=pixels.device).reshape(shape)
-        return (pixels.float() - mean) / std
+        return pixels.float().sub_(mean).div_(std)

@@ -82,7 +82,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
+        if "unsupported" in str(error).lower():
             raise BadInput(
                 "holds Python code or objects besides tensors, and none of it was run; save only "
                 "the model's state_dict() with the program that wrote it."

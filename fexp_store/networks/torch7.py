@@ -179,7 +179,9 @@ class _Reader:
         last = start + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
         if last >= storage.size or math.prod(sizes) > storage.size:
             raise BadInput("is damaged: a tensor reaches past the end of its storage.")
-        bytes_apart = [step * storage.itemsize for step in strides]
+        # The stride of an axis of 1 is never used, and may be anything.
+        used = (step if size > 1 else 0 for size, step in zip(sizes, strides, strict=True))
+        bytes_apart = [step * storage.itemsize for step in used]
         return np.lib.stride_tricks.as_strided(storage[start:], sizes, bytes_apart, writeable=False)
 
     def _string(self) -> str:

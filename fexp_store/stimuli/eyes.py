@@ -1,6 +1,6 @@
 """Eyeballs: sclera, iris, pupil and cornea, turned by the units that move the gaze."""
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +89,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     return vector / np.linalg.norm(vector)
 
 
-@cache
+@lru_cache(maxsize=8)
 def eye_colour(who: Person) -> Points:
     """Albedo of both eyeballs of a person, linear light, float64 array of shape (k, 3)."""
     points, _, angle = ball()

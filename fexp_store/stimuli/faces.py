@@ -4,7 +4,7 @@ import csv
 import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -164,7 +164,7 @@ def _is_unit(name: str) -> bool:
     return name.isalnum() and (folder / f"{name}.target").is_file()
 
 
-@cache
+@lru_cache(maxsize=8)
 def neutral_head(who: Person) -> Points:
     """Control points of a person's neutral face.
 

@@ -11,7 +11,7 @@ ANCESTRIES = ("african", "asian", "caucasian")
 # Opposite ends of each local feature and the standard deviation of its weight. Features that an
 # expression also moves (mouth corners, brow angle) vary less, so that people look neutral at rest.
 FEATURES = (
-    ("head/head-scale-horiz", "decr", "incr", 0.45),
+    ("head/head-scale-horiz", "decr", "incr", 0.3),
     ("head/head-scale-vert", "decr", "incr", 0.3),
     ("head/head-fat", "decr", "incr", 0.35),
     ("forehead/forehead-scale-vert", "decr", "incr", 0.4),
@@ -36,12 +36,12 @@ FEATURES = (
     ("nose/nose-width2", "decr", "incr", 0.45),
     ("nose/nose-width3", "decr", "incr", 0.45),
     ("nose/nose-hump", "decr", "incr", 0.3),
-    ("nose/nose-point", "down", "up", 0.25),
+    ("nose/nose-point", "down", "up", 0.2),
     ("nose/nose-point-width", "decr", "incr", 0.35),
-    ("nose/nose-curve", "concave", "convex", 0.4),
+    ("nose/nose-curve", "concave", "convex", 0.3),
     ("nose/nose-flaring", "decr", "incr", 0.35),
     ("nose/nose-nostrils-width", "decr", "incr", 0.35),
-    ("nose/nose-base", "down", "up", 0.3),
+    ("nose/nose-base", "down", "up", 0.2),
     ("mouth/mouth-scale-horiz", "decr", "incr", 0.4),
     ("mouth/mouth-scale-vert", "decr", "incr", 0.35),
     ("mouth/mouth-trans", "down", "up", 0.35),
@@ -102,7 +102,7 @@ def draw_shape(draw: np.random.Generator) -> tuple[tuple[str, float], ...]:
             amount = float(np.clip(weight + uneven, -1, 1))
             shape.append((f"{side}-{high if amount > 0 else low}", abs(amount)))
     outline = OUTLINES[int(draw.integers(len(OUTLINES)))]
-    shape.append((f"head/head-{outline}", float(draw.uniform(0.1, 0.7))))
+    shape.append((f"head/head-{outline}", float(draw.uniform(0.1, 0.5))))
     return tuple(shape)
 
 

@@ -18,7 +18,7 @@ ARCH_CENTRE, ARCH_RADIUS = 1.18, 0.31  # a circle through the base mesh's front 
 # The base mesh hides its upper teeth behind the lip; people show 2 to 4 mm when the lips part.
 UPPER_DROP = 0.035
 NARROWER = 0.1
-IVORY, TONGUE = (0.90, 0.86, 0.79), (0.62, 0.30, 0.29)  # sRGB
+IVORY, TONGUE = (0.95, 0.92, 0.86), (0.62, 0.30, 0.29)  # sRGB
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Look:
     greyscale : bool
         Luma (ITU-R BT.601) in all three channels, as in the study; off by default.
     oval_mask : bool
-        Black outside a soft-edged oval, as in the study; off by default.
+        Black outside a soft-edged oval, and behind the head, as in the study; off by default.
     jitter : float
         0 (the default) is a frontal face in fixed light. 1 turns the head by about 6 degrees, the
         light by about 15 and the gaze by about 6 (standard deviations), drawn anew for each image.
@@ -124,7 +124,8 @@ def _render(
         from fexp_store.stimuli.canvas import Canvas
     except ImportError as error:
         raise BadInput(MISSING) from error
-    with Canvas(look.size * look.oversampling, DISTANCE, look.background) as canvas:
+    background = 0 if look.oval_mask else look.background
+    with Canvas(look.size * look.oversampling, DISTANCE, background) as canvas:
         for who, expression in zip(people, expressions, strict=True):
             shot = _shot(who, expression, look)
             parts, points = build(who, _add(expression, shot.gaze), shot.light, shot.turn)
@@ -147,7 +148,7 @@ def oval(size: int) -> NDArray[np.float64]:
     """
     place = (np.arange(size) + 0.5) / size * 2 - 1
     across, down = np.meshgrid(place, place)
-    away = np.hypot(across / 0.76, down / 0.99)
+    away = np.hypot(across / 0.72, down / 0.99)
     share = np.clip((1 - away) / 0.035, 0, 1)
     return (share * share * (3 - 2 * share))[..., None]
 

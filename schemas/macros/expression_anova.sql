@@ -1,5 +1,5 @@
 -- Two-way analysis of variance without replication, expression x identity, of each unit of a layer.
--- Returns one row per unit: sums of squares, degrees of freedom, mean squares and F of both factors.
+-- Returns one row per unit: sums of squares, degrees of freedom, mean squares and F of each factor.
 -- Parameters: network, layer and stimulus set (one image per expression and identity).
 -- F is null for a unit without variance. Formulas: Sokal & Rohlf, Biometry (1995), section 11.1.
 CREATE MACRO expression_anova(of_network, of_layer, of_stimulus_set) AS TABLE

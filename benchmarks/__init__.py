@@ -1,0 +1,1 @@
+"""Measurements against floors: ``python -m benchmarks [PART…]``; results are in docs/benchmarks.md."""

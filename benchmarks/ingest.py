@@ -1,0 +1,71 @@
+"""Ingest beside its floor: the same network over the same decoded batches, with nothing stored."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.setting import UNITS, add_photographs, new_warehouse, print_table
+from fexp_store import Warehouse
+from fexp_store.ingest import Options, ingest
+from fexp_store.ingest.batches import batches
+from fexp_store.ingest.device import choose
+from fexp_store.networks import registry
+from fexp_store.networks.records import registered
+from fexp_store.networks.registry import Untrained
+from fexp_store.networks.responses import responses
+from fexp_store.stimuli.sets import read_set
+
+IMAGES = 96
+LAYER = "conv5_3"
+RUNS = 3
+
+
+def run() -> None:
+    """Measure the two in turn, and print medians and the ratio run by run."""
+    options = Options(device="cpu")
+    bare, stored = [], []
+    for _ in range(RUNS):
+        with tempfile.TemporaryDirectory() as directory:
+            wh = new_warehouse(directory)
+            registry.add(wh, "vgg", "vgg_face", untrained=Untrained())
+            add_photographs(wh, "photographs", IMAGES)
+            start = time.perf_counter()
+            bare_loop(wh, options)
+            middle = time.perf_counter()
+            ingest(wh, "vgg", [LAYER], "photographs", options)
+            bare.append(middle - start)
+            stored.append(time.perf_counter() - middle)
+            size = sum(p.stat().st_size for p in Path(directory).rglob("part-*.parquet"))
+    ratios = [b / a for a, b in zip(bare, stored, strict=True)]
+    print_table(
+        ("VGG-16 body, conv5_3, 96 images", "seconds, median", "ratio to bare, median", "range"),
+        [
+            ("bare loop", f"{statistics.median(bare):.1f}", "1", ""),
+            (
+                f"ingest ({size / 1e6:.0f} MB stored)",
+                f"{statistics.median(stored):.1f}",
+                f"{statistics.median(ratios):.3f}",
+                f"{min(ratios):.3f}–{max(ratios):.3f}",
+            ),
+        ],
+    )
+
+
+def bare_loop(wh: Warehouse, options: Options) -> None:
+    """Load the network, decode, run up to the layer, copy its output to an array, drop it."""
+    net = registry.load(wh, registered(wh, "vgg"))
+    device = choose(options.device, options.precision)
+    module = device.place(net.module)
+    rows = read_set(wh, "photographs").to_dicts()
+    paths = {LAYER: net.paths[LAYER]}
+    for batch in batches(wh.root, rows, net.preprocessing, options.batch_size, options.workers):
+        with device.arithmetic():
+            x = net.preprocessing.normalise(device.upload(batch))
+            outputs = responses(module, paths, x)
+            room = {LAYER: np.empty((len(batch), UNITS), np.float32)}
+            device.download(outputs, room).finish()
