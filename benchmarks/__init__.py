@@ -1,1 +1,1 @@
-"""Measurements against floors: ``python -m benchmarks [PART…]``; results are in docs/benchmarks.md."""
+"""Measurements against floors: ``python -m benchmarks [PART…]``; see docs/benchmarks.md."""

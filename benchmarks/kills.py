@@ -33,7 +33,7 @@ ingest(Warehouse(sys.argv[1]), "dlib", layers, "photographs", options, started=s
 
 def run() -> None:
     """Kill ingests of three layers in one pass, check after each, and print what was found."""
-    rng = random.Random(0)  # noqa: S311
+    rng = random.Random(0)
     lost = twice = partial = visible = kills = 0
     with tempfile.TemporaryDirectory() as directory:
         wh = new_warehouse(directory)

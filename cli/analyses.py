@@ -6,6 +6,7 @@ from typing import Annotated
 
 import polars as pl
 import typer
+
 from fexp_store.cli.app import messages, open_warehouse
 from fexp_store.cli.ingest import NetworkOption, StimuliOption
 from fexp_store.cli.output import Format, FormatOption, print_frame

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import typer
+
+from fexp_store import Warehouse
 from fexp_store.cli.app import Settings, messages
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
-
-from fexp_store import Warehouse
 
 
 def add_to(app: typer.Typer) -> None:

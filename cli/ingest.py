@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
+import polars as pl
 import typer
+
+from fexp_store import Warehouse
 from fexp_store.cli.app import messages, open_warehouse
+from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
+
+if TYPE_CHECKING:
+    from fexp_store.ingest import Options
 
 NetworkOption = Annotated[str, typer.Option("--network", "-n", help="Name of the network.")]
 StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the stimulus set.")]
@@ -34,14 +42,23 @@ def ingest(
         int | None,
         typer.Option(min=0, max=22, help="Keep this many mantissa bits; all 23 by default."),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be run, stored and needed.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Only say of each fragment if it is stored, and why.")
+    ] = False,
+    output_format: FormatOption = Format.table,
 ) -> None:
     """Run a network on a stimulus set and store the activations of some layers.
 
     What is stored already is skipped. After an interruption, run the same command again.
 
-    Example:
-
+    Examples
+    --------
         fexp ingest --network dlib_face --layer conv4_3 --layer embedding --stimuli faces
+
+        fexp ingest --network dlib_face --layer conv1 --stimuli faces --dry-run
     """
     from fexp_store.ingest import Options
     from fexp_store.ingest import ingest as run
@@ -54,6 +71,9 @@ def ingest(
         keep_bits=keep_bits,
     )
     wh = open_warehouse(ctx)
+    if dry_run or explain:
+        _only_say(wh, network, layer, stimuli, options, explain, output_format)
+        return
     with bar(f"{network} on {stimuli}") as started:
         done = run(wh, network, layer, stimuli, options, started=started)
     if done.stimuli == 0:
@@ -66,3 +86,26 @@ def ingest(
             f"Ran {done.stimuli} stimuli through {network}; stored {done.fragments} fragments, "
             f"{done.bytes / 1e6:.1f} MB."
         )
+
+
+def _only_say(
+    wh: Warehouse,
+    network: str,
+    layers: list[str],
+    stimuli: str,
+    options: Options,
+    why: bool,
+    output_format: Format,
+) -> None:
+    from fexp_store.ingest.explain import explain
+    from fexp_store.ingest.preflight import check_disk, peak_memory, preflight
+    from fexp_store.ingest.prepare import prepare
+
+    prepared = prepare(wh, network, layers, stimuli, options)
+    if why:
+        print_frame(explain(wh, prepared, layers), output_format)
+        return
+    found = preflight(wh, prepared)
+    row = asdict(found) | {"peak_memory_bytes": peak_memory(wh, prepared)}
+    print_frame(pl.DataFrame([row]).unpivot(variable_name="what"), output_format)
+    check_disk(wh, found)

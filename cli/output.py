@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
-from fexp_store.cli.app import messages
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from fexp_store.cli.app import messages
 
 _TABLE_ROWS = 50
 _WIDE = 10_000  # columns of text: no wrapping where standard output is no terminal

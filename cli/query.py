@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+
 from fexp_store.cli.app import open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_frame
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fexp_store import schemas
 from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
-
-from fexp_store import schemas
 
 stimuli = typer.Typer(cls=Commands, no_args_is_help=True, help="Stimulus sets.")
 

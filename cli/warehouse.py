@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import polars as pl
 import typer
-from fexp_store.cli.app import Settings, messages, open_warehouse
-from fexp_store.cli.output import Format, FormatOption, print_frame
 
 from fexp_store import Warehouse, schemas
+from fexp_store.cli.app import Settings, messages, open_warehouse
+from fexp_store.cli.output import Format, FormatOption, print_frame
+from fexp_store.warehouse.vacuum import SAFE_HOURS, orphans
+from fexp_store.warehouse.vacuum import vacuum as remove
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(index)
     app.command()(log)
+    app.command()(vacuum)
 
 
 def init(ctx: typer.Context) -> None:
@@ -43,6 +49,29 @@ def index(ctx: typer.Context) -> None:
     """
     path = open_warehouse(ctx).rebuild_catalog()
     messages.print(f"Built {path}.")
+
+
+def vacuum(
+    ctx: typer.Context,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Hours; younger files may be about to be committed.")
+    ] = SAFE_HOURS,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
+    output_format: FormatOption = Format.table,
+) -> None:
+    """Delete files that killed commands left behind and no table names.
+
+    Example:
+
+        fexp vacuum --dry-run
+    """
+    wh = open_warehouse(ctx)
+    found = orphans(wh.root, older_than) if dry_run else remove(wh.root, older_than)
+    rows = [{"file": str(o.path.relative_to(wh.root)), "bytes": o.bytes} for o in found]
+    schema = {"file": pl.String, "bytes": pl.Int64}
+    print_frame(pl.DataFrame(rows, schema=schema), output_format)
+    done = "would be deleted" if dry_run else "were deleted"
+    messages.print(f"{len(found)} files of {sum(o.bytes for o in found) / 1e6:.1f} MB {done}.")
 
 
 def log(ctx: typer.Context, output_format: FormatOption = Format.table) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from fexp_store.cli import app
 from typer.main import get_command
+
+from fexp_store.cli import app
 
 MARKER = "<!-- commands -->"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import Fexp, state, write_photographs
-from fexp_store.cli import app
 from PIL import Image
 from typer.main import get_command
 
 from fexp_store import Warehouse
+from fexp_store.cli import app
 
 
 def commands() -> dict[str, str | None]:

@@ -119,7 +119,9 @@ def test_only_the_missing_layer_is_run(ready: Warehouse) -> None:
 
 
 def test_little_memory_gives_more_and_smaller_fragments(ready: Warehouse) -> None:
-    done = ingest(ready, "dlib", ["conv4_3"], "set1", Options(memory=6 * 2 * 8192 * 4, batch_size=1))
+    done = ingest(
+        ready, "dlib", ["conv4_3"], "set1", Options(memory=6 * 2 * 8192 * 4, batch_size=1)
+    )
     assert done.fragments == 5
     assert ready.matrix("dlib", "conv4_3", "set1").values.shape == (24, 8192)
     ready.root.joinpath("catalog.duckdb").unlink()

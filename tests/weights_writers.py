@@ -13,11 +13,26 @@ import safetensors.numpy
 import scipy.io
 import torch
 
-from fexp_store.networks.vgg import CONVOLUTIONS, WEIGHTED
+from fexp_store.networks.initialise import initialise
+from fexp_store.networks.vgg import CONVOLUTIONS, VGG16, WEIGHTED
 
 
-def layers(state):
-    return [name for name in WEIGHTED if f"{name}.weight" in state]
+def random_state(outputs, **width):
+    model = VGG16(outputs, **width)
+    initialise(model, "kaiming_normal", 5)
+    rng = np.random.default_rng(5)
+    state = {name: value.numpy() for name, value in model.state_dict().items()}
+    biases = {name: rng.normal(0, 0.1, len(state[name])) for name in state if "bias" in name}
+    return state | {name: values.astype(np.float32) for name, values in biases.items()}
+
+
+def narrow_state():
+    """Return all 16 layers with few channels, and no two axes of one length to hide a mistake."""
+    return random_state(10, channels=(6, 7, 8, 9, 11), hidden=13)
+
+
+def shapes(state):
+    return {name: values.shape for name, values in state.items()}
 
 
 def bgr(state):

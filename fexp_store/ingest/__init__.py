@@ -1,5 +1,6 @@
 """Ingest: networks run on images once, and their activations are stored."""
 
-from fexp_store.ingest.ingest import Ingested, Options, ingest
+from fexp_store.ingest.ingest import Ingested, ingest
+from fexp_store.ingest.prepare import Options, Prepared, prepare
 
-__all__ = ["Ingested", "Options", "ingest"]
+__all__ = ["Ingested", "Options", "Prepared", "ingest", "prepare"]

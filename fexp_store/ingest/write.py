@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import FexpError
 from fexp_store.ingest.plan import Span
-from fexp_store.networks.records import Layer, Registered
+from fexp_store.ingest.prepare import Prepared
+from fexp_store.networks.records import Layer
 from fexp_store.warehouse import fragments, runs
-from fexp_store.warehouse.fragments import Fragment, Identity, Partition
+from fexp_store.warehouse.fragments import Fragment, Partition
 from fexp_store.warehouse.runs import Run
 
 
@@ -27,19 +27,12 @@ class Writer:
     ----------
     root : Path
         Of the warehouse.
-    network : Registered
-    stimuli : sequence of dict
-        All rows of the stimulus set, in order.
-    keep_bits : int or None
-    precision : str
+    prepared : Prepared
     run : Run
     """
 
     root: Path
-    network: Registered
-    stimuli: Sequence[dict[str, Any]]
-    keep_bits: int | None
-    precision: str
+    prepared: Prepared
     run: Run
     _recorded: bool = field(default=False, init=False)
 
@@ -79,15 +72,16 @@ class Writer:
         self, span: Span, layer: Layer, path: str, buffers: Mapping[str, NDArray[np.float32]]
     ) -> Fragment:
         values = buffers[layer.name]
-        if self.keep_bits is not None:
-            round_mantissa(values, self.keep_bits)
+        options = self.prepared.options
+        if options.keep_bits is not None:
+            round_mantissa(values, options.keep_bits)
         size, digest = fragments.write_file(self.root / "activations" / path, values, span.start)
-        images = [row["image_sha256"] for row in self.stimuli[span.start : span.stop]]
+        images = self.prepared.images(span.start, span.stop)
         return Fragment(
-            fragment_id=self._identity(layer).fragment_id(images),
-            network=self.network.network,
+            fragment_id=self.prepared.identity(layer.name).fragment_id(images),
+            network=self.prepared.network.network,
             layer=layer.name,
-            stimulus_set=self._partition(layer).stimulus_set,
+            stimulus_set=self.prepared.stimulus_set,
             path=path,
             unit_start=0,
             unit_stop=layer.units,
@@ -96,23 +90,14 @@ class Writer:
             rows=values.size,
             bytes=size,
             sha256=digest,
-            keep_bits=self.keep_bits,
-            precision=self.precision,
+            keep_bits=options.keep_bits,
+            precision=options.precision,
             run_id=self.run.run_id,
         )
 
     def _partition(self, layer: Layer) -> Partition:
-        return Partition(self.network.network, layer.name, self.stimuli[0]["stimulus_set"])
-
-    def _identity(self, layer: Layer) -> Identity:
-        return Identity(
-            weights_sha256=self.network.weights_sha256,
-            architecture=self.network.architecture,
-            preprocessing=self.network.preprocessing,
-            layer=layer.name,
-            keep_bits=self.keep_bits,
-            precision=self.precision,
-        )
+        name = self.prepared.network.network
+        return Partition(name, layer.name, self.prepared.stimulus_set)
 
     def _record_start(self) -> None:
         if not self._recorded:

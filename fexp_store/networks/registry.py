@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
 from torch import nn
 
 from fexp_store.errors import BadInput, Conflict
-from fexp_store.networks.architectures import Architecture, architecture
+from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architectures import architecture
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Layer, Registered
@@ -45,11 +47,23 @@ class Untrained:
 
 @dataclass(frozen=True)
 class Network:
-    """A network ready to run: a module in evaluation mode, its layers and its preprocessing."""
+    """A network ready to run.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode.
+    paths : mapping of str to str
+        Layer name -> path of the module whose output it is.
+    preprocessing : Preprocessing
+    in_place : bool
+        See `fexp_store.networks.architecture.Architecture`.
+    """
 
     module: nn.Module
     paths: Mapping[str, str]
     preprocessing: Preprocessing
+    in_place: bool
 
 
 def add(
@@ -60,6 +74,7 @@ def add(
     weights: Path | None = None,
     untrained: Untrained | None = None,
     group: str | None = None,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> bool:
     """Register a network under a short name.
 
@@ -73,6 +88,8 @@ def add(
         Draw the weights instead.
     group : str, optional
         Name shared by replicates; by default the network's own name.
+    preprocessing : mapping, optional
+        Fields of the architecture's `Preprocessing` to change, for example ``{"size": 160}``.
 
     Returns
     -------
@@ -91,6 +108,7 @@ def add(
     arch = architecture(architecture_name)
     if weights is not None and untrained is not None:
         raise BadInput("A network is untrained or has a weights file, not both.")
+    changed = arch.preprocessing.changed(preprocessing or {})
     module, source = _build(arch, weights, untrained)
     row = Registered(
         network=name,
@@ -100,8 +118,8 @@ def add(
         weights_source=source,
         weights_sha256=weights_sha256(module.state_dict()),
         seed=untrained.seed if untrained else None,
-        preprocessing=arch.preprocessing.to_json(),
-        layers=_layers_json(arch),
+        preprocessing=changed.to_json(),
+        layers=_layers_json(arch, module, changed.size),
     )
     new = _append(wh, row)
     if weights is not None:
@@ -130,7 +148,15 @@ def load(wh: Warehouse, row: Registered) -> Network:
             f"The weights found for {row.network} are not those it was registered with; "
             "restore the file, or register them under another name."
         )
-    return Network(module, arch.layers, Preprocessing.from_json(row.preprocessing))
+    preprocessing = Preprocessing.from_json(row.preprocessing)
+    return Network(module, arch.layers, preprocessing, arch.in_place)
+
+
+def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
+    """Build a registered network without memory or weights, to ask it for shapes."""
+    arch = architecture(row.architecture)
+    module = _skeleton(arch, whole=arch.layers.keys() <= row.all_layers().keys())
+    return module, Preprocessing.from_json(row.preprocessing)
 
 
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
@@ -147,27 +173,38 @@ def _build(
     arch: Architecture, weights: Path | None, untrained: Untrained | None
 ) -> tuple[nn.Module, str]:
     """Build a module with its weights, and say where they came from."""
-    module = arch.build().eval().requires_grad_(False)
     if untrained is not None:
+        module = arch.build()
         initialise(module, untrained.init, untrained.seed)
-        return module, f"untrained:{untrained.init}"
+        return module.eval().requires_grad_(requires_grad=False), f"untrained:{untrained.init}"
     if weights is None:
-        if arch.packaged is None:
+        if arch.published is None:
             raise BadInput(
                 f"No package ships weights for {arch.name}: give a file with --weights, "
                 "or register it --untrained."
             )
-        weights, source = arch.packaged.path(), f"package:{arch.packaged.package}"
+        weights, source = arch.published.path(), arch.published.source
     else:
         source = f"file:{weights.name}"
-    arrays = arch.read_weights(weights)
-    module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
-    return module, source
+    state = {key: torch.from_numpy(array) for key, array in arch.read_weights(weights).items()}
+    module = arch.build()
+    if arch.build_convolutions is not None and state.keys() != module.state_dict().keys():
+        module = arch.build_convolutions()
+    module.load_state_dict(state)
+    return module.eval().requires_grad_(requires_grad=False), source
 
 
-def _layers_json(arch: Architecture) -> str:
-    shapes = layer_shapes(arch.build().to("meta").eval(), arch.layers, arch.preprocessing.size)
+def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
+    modules = {path for path, _ in module.named_modules()}
+    paths = {layer: path for layer, path in arch.layers.items() if path in modules}
+    skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
+    shapes = layer_shapes(skeleton, paths, size)
     return json.dumps([asdict(Layer(name, shape)) for name, shape in shapes.items()])
+
+
+def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:
+    build = arch.build if whole or arch.build_convolutions is None else arch.build_convolutions
+    return build().to("meta").eval()
 
 
 def _append(wh: Warehouse, row: Registered) -> bool:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+Hook = Callable[[nn.Module, Any, Any], None]
 
-class _Stop(Exception):
+
+class _Stop(Exception):  # the pass has what it came for
     """Ends a forward pass once every wanted module has responded."""
 
 
 def responses(
-    module: nn.Module, paths: Mapping[str, str], x: torch.Tensor
+    module: nn.Module, paths: Mapping[str, str], x: torch.Tensor, *, in_place: bool = False
 ) -> dict[str, torch.Tensor]:
     """Run a network on a batch and return what some of its modules put out.
 
     Parameters
     ----------
     module : nn.Module
-        In evaluation mode; none of its modules may work in place on the output of a wanted one.
+        In evaluation mode.
     paths : mapping of str to str
         Layer name -> path of a submodule.
     x : tensor of shape (n_images, 3, height, width)
+    in_place : bool
+        Whether a later module may work in place on an output, which is then copied at once.
 
     Returns
     -------
@@ -33,26 +39,20 @@ def responses(
     """
     outputs: dict[str, torch.Tensor] = {}
 
-    def keep(layer: str) -> Callable[..., None]:
+    def keep(layer: str) -> Hook:
         def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-            outputs[layer] = output
+            outputs[layer] = output.clone() if in_place else output
             if len(outputs) == len(paths):
                 raise _Stop
 
         return hook
 
-    hooks = [
-        module.get_submodule(path).register_forward_hook(keep(layer))
-        for layer, path in paths.items()
-    ]
-    try:
-        with torch.inference_mode():
-            module(x)
-    except _Stop:
-        pass
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with _hooked(module, {path: keep(layer) for layer, path in paths.items()}):
+        try:
+            with torch.inference_mode():
+                module(x)
+        except _Stop:
+            pass
     return outputs
 
 
@@ -64,7 +64,7 @@ def layer_shapes(
     Parameters
     ----------
     module : nn.Module
-        On the ``meta`` device.
+        On the ``meta`` device, in evaluation mode.
     paths : mapping of str to str
         Layer name -> path of a submodule.
     size : int
@@ -73,7 +73,64 @@ def layer_shapes(
     Returns
     -------
     dict of str to tuple of int
-        ``(channels, height, width)`` or ``(units,)``, in the order of `paths`.
+        ``(channels, height, width)`` or ``(units,)``, in the order of `paths`. Without layers that
+        put out no tensor, respond more than once, or cannot take what an input of this size gives.
     """
-    outputs = responses(module, paths, torch.empty(1, 3, size, size, device="meta"))
-    return {layer: tuple(outputs[layer].shape[1:]) for layer in paths}
+    shapes: dict[str, tuple[int, ...]] = {}
+    calls: Counter[str] = Counter()
+
+    def keep(layer: str) -> Hook:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            calls[layer] += 1
+            if isinstance(output, torch.Tensor) and output.ndim > 1:
+                shapes[layer] = tuple(output.shape[1:])
+
+        return hook
+
+    with _hooked(module, {path: keep(layer) for layer, path in paths.items()}):
+        try:
+            _run_meta(module, size)
+        except RuntimeError:
+            if not shapes:
+                raise
+    return {layer: shapes[layer] for layer in paths if calls[layer] == 1 and layer in shapes}
+
+
+def widest_module(module: nn.Module, size: int) -> int:
+    """Return the most bytes that one module's input and output take for one image.
+
+    Parameters
+    ----------
+    module : nn.Module
+        On the ``meta`` device, in evaluation mode.
+    size : int
+        Side of the input in pixels.
+    """
+    widest = 0
+
+    def measure(_module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal widest
+        tensors = [t for t in (*inputs, output) if isinstance(t, torch.Tensor)]
+        widest = max(widest, sum(t.numel() * t.element_size() for t in tensors))
+
+    leaves = {path: measure for path, part in module.named_modules() if not [*part.children()]}
+    with _hooked(module, leaves):
+        _run_meta(module, size)
+    return widest
+
+
+def _run_meta(module: nn.Module, size: int) -> None:
+    with torch.inference_mode():
+        module(torch.empty(1, 3, size, size, device="meta"))
+
+
+@contextmanager
+def _hooked(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
+    handles = [
+        module.get_submodule(path).register_forward_hook(hook) for path, hook in hooks.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

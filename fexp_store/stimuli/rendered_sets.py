@@ -101,9 +101,7 @@ def _rendered(
             ) from None
 
 
-def _render_person(
-    seed: int, expressions: tuple[str, ...], look: Look, index: int
-) -> list[bytes]:
+def _render_person(seed: int, expressions: tuple[str, ...], look: Look, index: int) -> list[bytes]:
     """Return one PNG for each expression of one person."""
     who = person(seed, index)
     weights = recipes() | {NEUTRAL: {}}

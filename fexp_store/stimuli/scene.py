@@ -122,26 +122,24 @@ def build(
     mesh = head_mesh()
     surface = mesh.subdivision @ head
     landmarks = surface[landmark_rows()]
-    bare = normals(surface, mesh.quads)
-    surface = surface + (own.scale * own.raised)[:, None] * bare
+    surface = surface + (own.scale * own.raised)[:, None] * normals(surface, mesh.quads)
+    normal = normals(surface, mesh.quads)
     return [
-        _skin(own, surface, bare, light),
+        _skin(own, surface, normal, light),
         _eyes(who, head, light),
         _mouth(head, own.scale, light),
         _hairs(own.brows, surface, own.scale, light),
         _hairs(own.lashes, surface, own.scale, light),
-        _locks(own, surface, light),
+        _locks(own, surface, normal, light),
         _hairs(own.mane, surface, own.scale, light),
     ], landmarks
 
 
-def _skin(own: Wardrobe, surface: Points, bare: Points, light: Light) -> Part:
-    quads = head_mesh().quads
-    normal = normals(surface, quads)
+def _skin(own: Wardrobe, surface: Points, normal: Points, light: Light) -> Part:
     colour = lit(own.albedo, normal, SKIN, light, own.gloss)
     matt = lit(own.albedo, normal, HAIR, light)
     colour = colour + own.cover[:, None] * (matt - colour)
-    folded = FOLDS * fold_depth(surface, bare) * (1 - own.cover)
+    folded = FOLDS * fold_depth(surface, normal) * (1 - own.cover)
     colour = colour * (1 - folded[:, None] * np.array([0.75, 0.95, 1.0]))
     return Part(surface, _shown(), to_bytes(colour))
 
@@ -177,8 +175,7 @@ def _hairs(hairs: strokes.Strokes, surface: Points, scale: float, light: Light) 
     return Part(points, hairs.quads, to_bytes(colour))
 
 
-def _locks(own: Wardrobe, surface: Points, light: Light) -> Part:
-    normal = normals(surface, head_mesh().quads)
+def _locks(own: Wardrobe, surface: Points, normal: Points, light: Light) -> Part:
     points = hair.lay(own.locks, surface, normal, own.scale)
     facing = np.repeat(normal[own.locks.root], 4, axis=0)
     return Part(points, own.locks.quads, to_bytes(lit(own.locks.colour, facing, HAIR, light)))

@@ -56,8 +56,8 @@ WET = Surface(np.array([0.35, 0.33, 0.33]), 0.9, 350.0)
 
 def normals(points: Points, quads: Quads) -> Points:
     """Compute the unit normal of each vertex, float64 array of shape (n, 3)."""
-    corner = points[quads]
-    faces = np.cross(corner[:, 2] - corner[:, 0], corner[:, 3] - corner[:, 1])
+    a, b, c, d = (points[quads[:, k]] for k in range(4))
+    faces = np.cross(c - a, d - b)
     sums = np.stack(
         [np.bincount(quads.ravel(), np.repeat(faces[:, k], 4), len(points)) for k in range(3)],
         axis=1,

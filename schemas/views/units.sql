@@ -13,16 +13,16 @@ layer_sizes AS (
     SELECT
         network,
         layer.name AS layer,
-        layer.shape[1] AS channels,
-        layer.shape[2] AS height,
-        layer.shape[3] AS width
+        list_product(layer.shape)::INTEGER AS units,
+        if(len(layer.shape) = 3, layer.shape[2], NULL) AS height,
+        if(len(layer.shape) = 3, layer.shape[3], NULL) AS width
     FROM layer_shapes
 ),
 
 numbered AS (
     SELECT
         *,
-        unnest(range(channels * coalesce(height * width, 1)))::INTEGER AS unit_id
+        unnest(range(units))::INTEGER AS unit_id
     FROM layer_sizes
 )
 

@@ -1,0 +1,103 @@
+"""Any classification model of torchvision as an architecture, with layers by their module path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import nn
+
+from fexp_store.errors import BadInput, NotFound
+from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.state_dict import load_tensors
+
+
+def architecture(model: str) -> Architecture:
+    """Return a torchvision classification model as an architecture.
+
+    Its layers are all modules by their path (``layer1.0``, ``features.12``, …); those that put
+    out no tensor, or are used more than once in a forward pass, are left out when a network is
+    registered.
+
+    Raises
+    ------
+    NotFound
+        If torchvision has no classification model of that name.
+    """
+    if model not in torchvision.models.list_models(module=torchvision.models):
+        raise NotFound(
+            f"torchvision has no classification model {model!r}; list them with: python -c "
+            "'import torchvision; print(torchvision.models.list_models(torchvision.models))'"
+        )
+    weights = torchvision.models.get_model_weights(model).DEFAULT
+    with torch.device("meta"):
+        skeleton = torchvision.models.get_model(model, weights=None)
+    return Architecture(
+        name=f"torchvision:{model}",
+        build=partial(_build, model),
+        layers={path: path for path, _ in skeleton.named_modules() if path},
+        preprocessing=_preprocessing(weights),
+        training="object",
+        read_weights=partial(_read, model),
+        published=published_weights(model, weights.name),
+        in_place=True,
+    )
+
+
+def published_weights(model: str, name: str) -> PublishedWeights:
+    """Return weights that torchvision downloads and checks, for example ``IMAGENET1K_V1``."""
+    return PublishedWeights(f"torchvision:{name}", partial(_download, model, name), None)
+
+
+def _build(model: str) -> nn.Module:
+    module: nn.Module = torchvision.models.get_model(model, weights=None)
+    return module
+
+
+def _download(model: str, name: str) -> Path:
+    weights = torchvision.models.get_model_weights(model)[name]
+    try:
+        weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (URLError, OSError) as error:
+        raise BadInput(
+            f"torchvision could not download {weights.url} ({error}); fetch it elsewhere and give "
+            "the file with --weights."
+        ) from None
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
+
+
+def _read(model: str, path: Path) -> Mapping[str, NDArray[Any]]:
+    with torch.device("meta"):
+        wanted = torchvision.models.get_model(model, weights=None).state_dict()
+    try:
+        found = load_tensors(path)
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from error
+    for name, value in wanted.items():
+        shape = tuple(found[name].shape) if name in found else "no place"
+        if shape != tuple(value.shape):
+            raise BadInput(
+                f"{path} is not of {model}: {name} has {shape} where {tuple(value.shape)} is needed."
+            )
+    return {name: found[name].numpy() for name in wanted}
+
+
+def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
+    """Read torchvision's own transforms into our record (pixels from 0 to 255)."""
+    transforms = weights.transforms()
+    red, green, blue = transforms.mean
+    reds, greens, blues = transforms.std
+    return Preprocessing(
+        size=int(transforms.crop_size[0]),
+        resize=int(transforms.resize_size[0]),
+        mean=(red * 255, green * 255, blue * 255),
+        std=(reds * 255, greens * 255, blues * 255),
+        interpolation=transforms.interpolation.value,
+    )
