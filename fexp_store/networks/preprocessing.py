@@ -66,7 +66,8 @@ class Preprocessing:
         unknown = set(fields) - set(asdict(self))
         if unknown:
             raise BadInput(
-                f"Preprocessing has no field {min(unknown)!r}; its fields: {', '.join(asdict(self))}."
+                f"Preprocessing has no field {min(unknown)!r}; "
+                f"its fields: {', '.join(asdict(self))}."
             )
         if "size" in fields and "resize" not in fields:
             fields = {**fields, "resize": fields["size"]}

@@ -84,7 +84,8 @@ def _read(model: str, path: Path) -> Mapping[str, NDArray[Any]]:
         shape = tuple(found[name].shape) if name in found else "no place"
         if shape != tuple(value.shape):
             raise BadInput(
-                f"{path} is not of {model}: {name} has {shape} where {tuple(value.shape)} is needed."
+                f"{path} is not of {model}: "
+                f"{name} has {shape} where {tuple(value.shape)} is needed."
             )
     return {name: found[name].numpy() for name in wanted}
 
