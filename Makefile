@@ -27,6 +27,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 
 demo: $(VENV)/.demo  ## render faces, run three networks, find expression-selective units
 	$(BIN)/fexp -w warehouse demo
+	@echo "fexp is in $(VENV)/bin; to have it on your path: . $(VENV)/bin/activate" >&2
 
 test: lint docs  ## lint, types, docs and all tests
 	$(BIN)/python -m pytest

@@ -86,8 +86,7 @@ class Device:
             )
             for key, value in responses.items()
         }
-        event = torch.cuda.Event()
-        event.record()
+        event = torch.cuda.current_stream().record_event()
         return Download(staged, targets, event)
 
 
