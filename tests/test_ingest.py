@@ -222,6 +222,18 @@ def test_two_processes_that_ingest_the_same_store_it_once(ready: Warehouse) -> N
     assert_every_activation_once(ready, {"conv4_3": 8192, "embedding": 128}, 24)
 
 
+def _ingest_layer(root: str, layer: str) -> int:
+    return ingest(Warehouse(root), "dlib", [layer], "set1", Options(memory=1 << 20)).fragments
+
+
+def test_processes_on_different_layers_and_on_the_same_all_succeed(ready: Warehouse) -> None:
+    layers = {"conv4_1": 8192, "conv4_2": 8192, "conv5_1": 4096, "embedding": 128}
+    jobs = [*layers, "conv4_1"]
+    with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
+        list(pool.map(_ingest_layer, [str(ready.root)] * len(jobs), jobs))
+    assert_every_activation_once(ready, layers, 24)
+
+
 def assert_every_activation_once(wh: Warehouse, layers: dict[str, int], n_stimuli: int) -> None:
     counts = wh.frame("""
         SELECT layer, count(*) AS n, count(DISTINCT (unit_id, stimulus_id)) AS different

@@ -10,6 +10,7 @@ import duckdb
 import polars as pl
 
 from fexp_store import schemas
+from fexp_store.errors import FexpError
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.files import inside, replacing
 
@@ -27,12 +28,29 @@ def refresh(root: Path) -> Path:
 
 
 def build(root: Path) -> Path:
-    """Build the catalog under a temporary name, rename it into place, and return its path."""
+    """Build the catalog under a temporary name, rename it into place, and return its path.
+
+    Raises
+    ------
+    FexpError
+        If it cannot be written (a full disk); the catalog that was there stays.
+    """
+    with replacing(root / FILE_NAME) as temporary:
+        try:
+            _write(temporary, root)
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise FexpError(
+                f"The catalog of {root} could not be written ({reason}); is the disk full?"
+            ) from error
+        finally:
+            temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)
+    return root / FILE_NAME
+
+
+def _write(path: Path, root: Path) -> None:
     state = _current_state(root)
-    with (
-        replacing(root / FILE_NAME) as temporary,
-        duckdb.connect(str(temporary)) as connection,
-    ):
+    with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, root)
@@ -41,9 +59,8 @@ def build(root: Path) -> Path:
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
         connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
-        # Closed here, not by the with statement, so that the file is whole before it is renamed.
-        connection.close()
-    return root / FILE_NAME
+        # Closing would write the file too, but says nothing if it cannot.
+        connection.execute("CHECKPOINT")
 
 
 def attach(root: Path, *, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:

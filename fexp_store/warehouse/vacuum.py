@@ -69,4 +69,4 @@ def _candidates(root: Path) -> list[Path]:
         for path in (root / name).rglob("*.parquet")
         if "_delta_log" not in path.parts  # checkpoints of the log are Parquet too
     ]
-    return parquet + list(root.rglob(f".*{TEMPORARY_SUFFIX}"))
+    return parquet + list(root.rglob(f".*{TEMPORARY_SUFFIX}*"))
