@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import polars as pl
@@ -23,32 +24,52 @@ def select(
     layer: Annotated[list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")],
     stimuli: StimuliOption,
     alpha: Annotated[float, typer.Option(help="Level of both tests; 0.01 in the study.")] = 0.01,
+    factor: Annotated[
+        str, typer.Option(help="What units are to be selective for: expression or identity.")
+    ] = "expression",
+    correction: Annotated[
+        str, typer.Option(help="For the number of units: none, fdr_bh or bonferroni.")
+    ] = "none",
+    permutations: Annotated[
+        int, typer.Option(help="Shuffle labels so often, to see what chance selects.")
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
     output_format: FormatOption = Format.table,
 ) -> None:
     """Find units that respond to expression and not to identity, and store the result.
 
     Per unit, a two-way analysis of variance without replication, expression x identity; selective
-    is p(expression) < alpha and p(identity) > alpha. The column `expected` is the number that alpha
-    alone would select. Every unit's F, p and effect sizes are in the SQL view `selectivity`.
+    is p(expression) < alpha and p(identity) > alpha (the other way round with --factor identity).
+    The column `expected` is the number that alpha alone would select. With --permutations, labels
+    are shuffled within each identity, and mean, central 95% and p of the count are given. Every
+    unit's F, p and effect sizes are in the SQL view `selectivity` (`identity_selectivity`).
 
-    Example:
+    Examples
+    --------
+        fexp select --network dlib_face --layer conv4_3 --stimuli faces --permutations 1000
 
         fexp select --network dlib_face --layer conv4_3 --stimuli faces
     """
+    from fexp_store.analyses.selectivity import TABLES
     from fexp_store.analyses.selectivity import select as run
 
     wh = open_warehouse(ctx)
-    found = [(name, run(wh, network, name, stimuli, alpha=alpha)) for name in layer]
-    rows = [
-        {
-            "network": network,
-            "layer": name,
-            "units": result.units,
-            "varying": result.varying,
-            "selective": result.selective,
-            "expected": round(result.expected, 1),
-        }
-        for name, result in found
-    ]
-    print_frame(pl.DataFrame(rows), output_format)
-    messages.print("Stored in the view selectivity.")
+    rows = []
+    for name in layer:
+        found = run(
+            wh,
+            network,
+            name,
+            stimuli,
+            alpha=alpha,
+            factor=factor,
+            correction=correction,
+            permutations=permutations,
+            seed=seed,
+        )
+        row = {"network": network, "layer": name} | asdict(found)
+        shown = ("network", "layer", "units", "varying", "selective", "expected")
+        chance = tuple(x for x in row if x.startswith("chance_")) if permutations else ()
+        rows.append({x: row[x] for x in shown + chance})
+    print_frame(pl.DataFrame(rows).with_columns(pl.col("expected").round(1)), output_format)
+    messages.print(f"Stored in the views {TABLES[factor]} and selection.")

@@ -16,7 +16,8 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.selectivity import anova, select
+from fexp_store.analyses.anova import anova
+from fexp_store.analyses.selectivity import select
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained

@@ -88,4 +88,7 @@ def _fill(out: NDArray[np.float32], fragment: FragmentFile, unit_ids: NDArray[np
             column = file.read_row_group(int(group), columns=["activation"]).column(0)
             block = column.to_numpy().reshape(-1, n_stimuli)
             first = int(group) * (group_rows // n_stimuli)
-            out[:, wanted] = block[unit_ids[wanted] - first].T
+            if len(wanted) == len(block):  # the whole block: no copy but the transposition
+                out[:, wanted[0] : wanted[-1] + 1] = block.T
+            else:
+                out[:, wanted] = block[unit_ids[wanted] - first].T

@@ -13,6 +13,7 @@ import polars as pl
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.warehouse import catalog, root, tables
 from fexp_store.warehouse.files import inside
+from fexp_store.warehouse.fragments import units_a_group
 from fexp_store.warehouse.matrices import FragmentFile, Matrix, read_units
 
 _QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -185,6 +186,8 @@ class Warehouse:
         """
         stored, n_units, stimuli = self._layer(network, layer, stimulus_set)
         step = max(1, block_bytes // (4 * max(1, stimuli.height)))
+        in_group = units_a_group(stored[0].stimulus_stop - stored[0].stimulus_start)
+        step -= step % in_group if step > in_group else 0  # so that no row group is read twice
         for start in range(0, n_units, step):
             unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
             yield Matrix(read_units(stored, unit_ids), stimuli, unit_ids)
