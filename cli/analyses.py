@@ -1,4 +1,4 @@
-"""The analyses: ``fexp select``."""
+"""The analyses: ``fexp select`` and ``fexp tune``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fexp_store.cli.output import Format, FormatOption, print_frame
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(select)
+    app.command()(tune)
 
 
 def select(
@@ -73,3 +74,32 @@ def select(
         rows.append({x: row[x] for x in shown + chance})
     print_frame(pl.DataFrame(rows).with_columns(pl.col("expected").round(1)), output_format)
     messages.print(f"Stored in the views {TABLES[factor]} and selection.")
+
+
+def tune(
+    ctx: typer.Context,
+    network: NetworkOption,
+    layer: Annotated[list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")],
+    stimuli: StimuliOption,
+    output_format: FormatOption = Format.table,
+) -> None:
+    """Compute how the units that `fexp select` found are tuned, store it, and count preferences.
+
+    Each unit's responses are z-scored across stimuli and averaged by expression. The SQL view
+    `tuning` has all of it.
+
+    Example:
+
+        fexp tune --network dlib_face --layer conv4_3 --stimuli faces
+    """
+    from fexp_store.analyses.tuning import tune as run
+
+    wh = open_warehouse(ctx)
+    frames = [
+        run(wh, network, name, stimuli).counts.select(
+            pl.lit(network).alias("network"), pl.lit(name).alias("layer"), pl.all()
+        )
+        for name in layer
+    ]
+    print_frame(pl.concat(frames), output_format)
+    messages.print("Stored in the view tuning.")

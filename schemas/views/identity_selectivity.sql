@@ -2,4 +2,9 @@
 CREATE VIEW identity_selectivity AS
 SELECT *
 FROM stored.identity_selectivity
-WHERE run_id IN (SELECT run_id FROM stored.newest_results WHERE table_name = 'results/identity_selectivity');
+WHERE
+    run_id IN (
+        SELECT run_id
+        FROM stored.newest_results
+        WHERE table_name = 'results/identity_selectivity'
+    );

@@ -2,4 +2,9 @@
 CREATE VIEW selectivity AS
 SELECT *
 FROM stored.selectivity
-WHERE run_id IN (SELECT run_id FROM stored.newest_results WHERE table_name = 'results/selectivity');
+WHERE
+    run_id IN (
+        SELECT run_id
+        FROM stored.newest_results
+        WHERE table_name = 'results/selectivity'
+    );

@@ -2,4 +2,9 @@
 CREATE VIEW tuning AS
 SELECT *
 FROM stored.tuning
-WHERE run_id IN (SELECT run_id FROM stored.newest_results WHERE table_name = 'results/tuning');
+WHERE
+    run_id IN (
+        SELECT run_id
+        FROM stored.newest_results
+        WHERE table_name = 'results/tuning'
+    );
