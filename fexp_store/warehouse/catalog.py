@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import saved, tables
 from fexp_store.warehouse.files import inside, replacing
 
 FILE_NAME = "catalog.duckdb"
@@ -37,6 +37,7 @@ def build(root: Path) -> Path:
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, root)
         _store_published(connection)
+        _show_saved(connection, root)
         for folder in ("views", "macros"):
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
@@ -74,6 +75,7 @@ def _current_state(root: Path) -> str:
         "definitions": schemas.fingerprint(),
         "root": str(root),
         "versions": tables.log_versions(root),
+        "saved": saved.names(root),
     }
     return json.dumps(state, sort_keys=True)
 
@@ -101,6 +103,15 @@ def _store_tables(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
         else:
             _copy(connection, name, tables.read(root, name))
     _copy(connection, "files", pl.concat(listings, how="diagonal"))
+
+
+def _show_saved(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    connection.execute("CREATE SCHEMA saved")
+    for name in saved.names(root):
+        if paths := saved.newest_files(root, name):
+            listed = ", ".join(_quote(str(inside(root, path))) for path in paths)
+            source = f"read_parquet([{listed}], hive_partitioning = true)"
+            connection.execute(f'CREATE VIEW saved."{name}" AS FROM {source}')
 
 
 def _store_published(connection: duckdb.DuckDBPyConnection) -> None:
