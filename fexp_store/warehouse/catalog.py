@@ -56,6 +56,7 @@ def attach(root: Path, *, memory_limit: str, threads: int | None) -> duckdb.Duck
     path = refresh(root)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     connection.execute(f"SET memory_limit = {_quote(memory_limit)}")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
