@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable
 
-from benchmarks import ingest, kills, memory, write
+from benchmarks import ingest, kills, memory, query, write
 
 Part = Callable[[], None]
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Part] = {
     "ingest": ingest.run,
     "memory": memory.run,
     "kills": kills.run,
+    "query": query.run,
 }
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -82,6 +83,13 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     registry.add(wh, "dlib", "dlib_face", untrained=Untrained(seed=3))
     ingest(wh, "dlib", ["conv4_3", "conv4_3:pre", "embedding"], "set1")
     return wh
+
+
+@pytest.fixture
+def own_copy(ingested: Warehouse, tmp_path: Path) -> Warehouse:
+    """The same warehouse, for a test to write to."""
+    shutil.copytree(ingested.root, tmp_path / "own_copy")
+    return Warehouse(tmp_path / "own_copy")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,23 @@ import polars as pl
 import pytest
 from conftest import state, write_photographs
 from numpy.typing import NDArray
+from polars.testing import assert_frame_equal
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
+from test_fragments import write
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.selectivity import anova, select
+from fexp_store.analyses.anova import anova
+from fexp_store.analyses.selectivity import select
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
 from fexp_store.stimuli.expressions import BASIC, NEUTRAL
 from fexp_store.stimuli.sets import add_manifest
+from fexp_store.warehouse import fragments
+from fexp_store.warehouse.fragments import Partition
+
+EMBEDDING = Partition("dlib", "embedding", "set1")
 
 
 def copy_of(wh: Warehouse, path: Path) -> Warehouse:
@@ -49,16 +57,65 @@ def by_statsmodels(values: NDArray[np.float32], stimuli: pl.DataFrame) -> dict[s
     return found
 
 
-@pytest.mark.parametrize("layer", ["conv4_3", "conv4_3:pre"])
+@pytest.mark.parametrize("layer", ["conv4_3:pre"])
 def test_anova_equals_statsmodels(ingested: Warehouse, layer: str) -> None:
     table = anova(ingested, "dlib", layer, "set1")
     matrix = ingested.matrix("dlib", layer, "set1")
     varying = np.flatnonzero(np.ptp(matrix.values, axis=0) > 0)
-    for unit in np.random.default_rng(0).choice(varying, 100, replace=False):
+    for unit in np.random.default_rng(0).choice(varying, 1000, replace=False):
         row = table.row(int(unit), named=True)
         assert row["unit_id"] == unit
         expected = by_statsmodels(matrix.values[:, unit], matrix.stimuli)
         assert {k: row[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("layer", ["conv4_3", "conv4_3:pre", "embedding"])
+def test_the_macro_gives_the_same_numbers_whole_and_by_ranges(
+    ingested: Warehouse, layer: str
+) -> None:
+    table = anova(ingested, "dlib", layer, "set1")
+    macro = f"FROM expression_anova('dlib', '{layer}', 'set1'"
+    whole = ingested.frame(f"{macro})")
+    assert_frame_equal(whole, table.select(whole.columns), rel_tol=1e-9, abs_tol=1e-15)
+    parts = [f"{macro}, last_unit := 99)", f"{macro}, first_unit := 100)"]
+    assert_frame_equal(pl.concat(map(ingested.frame, parts)), whole, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0, 1000])
+def test_sums_of_squares_do_not_cancel_far_from_zero(
+    empty: Warehouse, tmp_path: Path, offset: float
+) -> None:
+    add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 5))
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    noise = np.random.default_rng(0).normal(offset, 1e-2, (30, 4)).astype(np.float32)
+    noise[:, 3] = 0.1
+    parts = [
+        write(empty.root, noise[:12], 0, EMBEDDING),
+        write(empty.root, noise[12:], 12, EMBEDDING),
+    ]
+    fragments.commit(empty.root, parts)
+    table = empty.frame("FROM expression_anova('dlib', 'embedding', 'set1')")
+    exact = by_fractions(noise[:, 0].astype(float).tolist(), 6)
+    for found in (table, anova(empty, "dlib", "embedding", "set1")):
+        row = found.row(0, named=True)
+        assert {k: row[k] for k in exact} == pytest.approx(exact, rel=1e-6)
+        assert found["f_expression"][3] is None
+        assert found["ss_total"][3] == 0
+
+
+def by_fractions(x: list[float], expressions: int) -> dict[str, float]:
+    """Sums of squares in exact arithmetic; stimuli are in order of identity, then expression."""
+    rows = [[Fraction(v) for v in x[i : i + expressions]] for i in range(0, len(x), expressions)]
+    mean = sum(map(sum, rows)) / len(x)
+    e = sum((sum(c) / len(rows) - mean) ** 2 for c in zip(*rows, strict=True)) * len(rows)
+    i = sum((sum(r) / expressions - mean) ** 2 for r in rows) * expressions
+    total = sum((v - mean) ** 2 for r in rows for v in r)
+    return {
+        "ss_expression": float(e),
+        "ss_identity": float(i),
+        "ss_error": float(total - e - i),
+        "ss_total": float(total),
+    }
 
 
 def test_units_without_variance_have_no_f_and_are_never_selective(
@@ -101,17 +158,12 @@ def test_the_newest_finished_run_is_shown_and_none_is_lost(
 
 
 def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Path) -> None:
-    from test_fragments import write
-
-    from fexp_store.warehouse import fragments
-    from fexp_store.warehouse.fragments import Partition
-
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 2, BASIC))
     registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
     rows = empty.frame("FROM stimuli ORDER BY stimulus_id")
     expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
     values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
-    fragment = write(empty.root, values, 0, Partition("dlib", "embedding", "set1"))
+    fragment = write(empty.root, values, 0, EMBEDDING)
     fragments.commit(empty.root, [fragment])
     table = anova(empty, "dlib", "embedding", "set1")
     assert table["f_expression"].to_list() == [float("inf"), None, None]

@@ -1,26 +1,31 @@
-"""Which units respond to expression and not to identity: two-way ANOVA per unit, in SQL."""
+"""Which units respond to one factor and not to the other, and how many chance would select."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from numpy.typing import NDArray
 
+from fexp_store.analyses.anova import FACTORS, Design, anova
 from fexp_store.analyses.design import check_complete, check_one_image_per_cell
+from fexp_store.analyses.null import null_counts
 from fexp_store.errors import BadInput
 from fexp_store.networks.records import registered
+from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, runs, tables
 
-ANOVA = "FROM expression_anova($network, $layer, $stimulus_set)"
 ALPHA = 0.01
-"""The study's level: p(expression) below it and p(identity) above it."""
+"""The study's level: p of the factor below it and p of the other factor above it."""
+CORRECTIONS = ("none", "fdr_bh", "bonferroni")
+TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
+"""Where units are stored, by the factor that they are selective for; also the SQL view."""
 
 
 @dataclass(frozen=True)
 class Selectivity:
-    """What `select` found for one layer.
+    """What `select` found for one layer; what chance does is null without permutations.
 
     Parameters
     ----------
@@ -29,47 +34,60 @@ class Selectivity:
     varying : int
         Units whose responses vary at all; the others are never selective.
     selective : int
+    threshold : float
+        Level of the factor's p: alpha, or what the correction makes of it.
     expected : float
-        Units that alpha alone would select among the varying ones: ``varying * alpha * (1 -
-        alpha)``, if neither factor had an effect and the two tests were independent (they share
-        an error term, so they nearly are).
+        Units that the levels alone would select among the varying ones: ``varying * threshold *
+        (1 - alpha)``, if neither factor had an effect and the two tests were independent (they
+        share an error term, so they nearly are).
+    chance_mean, chance_low, chance_high : float, optional
+        Mean and central 95% of the counts over permutations.
+    chance_p : float, optional
+        ``(1 + permutations with at least as many) / (1 + permutations)``.
     run_id : str
     """
 
     units: int
     varying: int
     selective: int
+    threshold: float
     expected: float
+    chance_mean: float | None
+    chance_low: float | None
+    chance_high: float | None
+    chance_p: float | None
     run_id: str
 
 
-def anova(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.DataFrame:
-    """Two-way analysis of variance without replication of each unit, with p and effect sizes.
-
-    Returns
-    -------
-    DataFrame
-        One row per unit: the columns of the macro ``expression_anova``, and p_expression,
-        p_identity, eta_squared_expression, eta_squared_identity (null without variance).
-    """
-    sums = wh.frame(ANOVA, network=network, layer=layer, stimulus_set=stimulus_set)
-    return sums.with_columns(
-        *(_p_value(sums, factor) for factor in ("expression", "identity")),
-        *(_partial_eta_squared(factor) for factor in ("expression", "identity")),
-    )
-
-
 def select(
-    wh: Warehouse, network: str, layer: str, stimulus_set: str, *, alpha: float = ALPHA
+    wh: Warehouse,
+    network: str,
+    layer: str,
+    stimulus_set: str,
+    *,
+    alpha: float = ALPHA,
+    factor: str = "expression",
+    correction: str = "none",
+    permutations: int = 0,
+    seed: int = 0,
 ) -> Selectivity:
-    """Find the expression-selective units of a layer and store the result.
+    """Find the selective units of a layer and store the result.
 
-    A unit is selective if p(expression) < alpha and p(identity) > alpha.
+    A unit is selective if p(factor) < alpha, after correction for the number of varying units,
+    and p(other factor) > alpha.
 
     Parameters
     ----------
     alpha : float
         Between 0 and 1; 0.01 in the study.
+    factor : str
+        ``expression`` (the study's) or ``identity``.
+    correction : str
+        ``none`` (the study's), ``fdr_bh`` or ``bonferroni``.
+    permutations : int
+        How often labels of the factor are shuffled within levels of the other one.
+    seed : int
+        Of the permutations.
 
     Returns
     -------
@@ -86,45 +104,90 @@ def select(
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, "Expression-selective units".
     """
-    if not 0 < alpha < 1:
-        raise BadInput(f"alpha is {alpha}; it must lie between 0 and 1.")
+    _check_options(alpha, factor, correction, permutations)
     registered(wh, network).layer(layer)
     check_complete(wh, network, layer, stimulus_set)
     check_one_image_per_cell(wh, stimulus_set)
     key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
-    run = runs.begin(wh.root, "select", key | {"alpha": alpha})
-    units = anova(wh, **key).select(
-        *(pl.lit(value).alias(name) for name, value in (key | {"run_id": run.run_id}).items()),
-        "unit_id",
-        *(
-            f"{statistic}_{factor}"
-            for factor in ("expression", "identity")
-            for statistic in ("f", "p", "eta_squared")
-        ),
-        ((pl.col("p_expression") < alpha) & (pl.col("p_identity") > alpha))
-        .fill_null(value=False)
-        .alias("selective"),
-    )
-    tables.append(wh.root, "results/selectivity", units)
-    runs.record_end(wh.root, run)
-    varying = units["p_expression"].count()
-    return Selectivity(
-        units=units.height,
+    options = {"alpha": alpha, "factor": factor, "correction": correction}
+    chance = {"permutations": permutations, "seed": seed}
+    run = runs.begin(wh.root, "select", key | options | chance)
+    table = anova(wh, **key)
+    threshold = corrected_level(table[f"p_{factor}"], alpha, correction)
+    selective = _selective(table, factor, threshold, alpha)
+    counts = np.empty(0)
+    if permutations:
+        design = Design.of(read_set(wh, stimulus_set))
+        blocks = (b.values for b in wh.matrix_blocks(**key, block_bytes=8 << 20))
+        counts = null_counts(blocks, design, factor, (threshold, alpha), permutations, seed)
+    varying = table["p_expression"].count()
+    found = Selectivity(
+        units=table.height,
         varying=varying,
-        selective=int(units["selective"].sum()),
-        expected=varying * alpha * (1 - alpha),
+        selective=int(selective.sum()),
+        threshold=threshold,
+        expected=varying * threshold * (1 - alpha),
+        **chance_of(counts, int(selective.sum())),
         run_id=run.run_id,
     )
+    labels = [pl.lit(value).alias(name) for name, value in key.items()]
+    columns = [f"{s}_{f}" for f in FACTORS for s in ("f", "p", "eta_squared")]
+    units = table.select(
+        *labels, pl.lit(run.run_id).alias("run_id"), "unit_id", *columns, selective
+    )
+    tables.append(wh.root, f"results/{TABLES[factor]}", units)
+    tables.append(
+        wh.root, "results/selection", pl.DataFrame([key | options | chance | asdict(found)])
+    )
+    runs.record_end(wh.root, run)
+    return found
 
 
-def _p_value(sums: pl.DataFrame, factor: str) -> pl.Series:
-    """Upper tail of the F distribution; null where F is."""
-    f = sums[f"f_{factor}"]
-    p = stats.f.sf(f.to_numpy(), sums[f"df_{factor}"].to_numpy(), sums["df_error"].to_numpy())
-    return pl.Series(f"p_{factor}", np.asarray(p), nan_to_null=True)
+def corrected_level(p: pl.Series, alpha: float, correction: str) -> float:
+    """Return the level that p must be below, once corrected for the number of tests.
+
+    For ``fdr_bh`` it is the step above the largest p that is rejected, and that of Bonferroni if
+    none is: the same units are selected as by comparing adjusted p values with alpha.
+
+    References
+    ----------
+    Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289.
+    """
+    tested = np.sort(p.drop_nulls().to_numpy())
+    if correction == "none" or not len(tested):
+        return alpha
+    steps = alpha * np.arange(1, len(tested) + 1) / len(tested)
+    if correction == "bonferroni":
+        return float(steps[0])
+    rejected = np.flatnonzero(tested < steps)
+    return float(steps[rejected[-1]] if len(rejected) else steps[0])
 
 
-def _partial_eta_squared(factor: str) -> pl.Expr:
-    effect, error = pl.col(f"ss_{factor}"), pl.col("ss_error")
-    share = pl.when(effect + error > 0).then(effect / (effect + error))
-    return share.alias(f"eta_squared_{factor}")
+def chance_of(counts: NDArray[np.float64], selective: int) -> dict[str, float | None]:
+    """Sum up the counts over permutations, shape (permutations,), beside the count found."""
+    if not len(counts):
+        return dict.fromkeys(("chance_mean", "chance_low", "chance_high", "chance_p"))
+    low, high = np.quantile(counts, (0.025, 0.975))
+    return {
+        "chance_mean": float(counts.mean()),
+        "chance_low": float(low),
+        "chance_high": float(high),
+        "chance_p": float((1 + np.sum(counts >= selective)) / (1 + len(counts))),
+    }
+
+
+def _selective(table: pl.DataFrame, factor: str, threshold: float, alpha: float) -> pl.Series:
+    (other,) = set(FACTORS) - {factor}
+    rule = (table[f"p_{factor}"] < threshold) & (table[f"p_{other}"] > alpha)
+    return rule.fill_null(value=False).alias("selective")
+
+
+def _check_options(alpha: float, factor: str, correction: str, permutations: int) -> None:
+    if not 0 < alpha < 1:
+        raise BadInput(f"alpha is {alpha}; it must lie between 0 and 1.")
+    if factor not in FACTORS:
+        raise BadInput(f"The factor {factor!r} is neither expression nor identity.")
+    if correction not in CORRECTIONS:
+        raise BadInput(f"The correction {correction!r} is none of {', '.join(CORRECTIONS)}.")
+    if permutations < 0:
+        raise BadInput("The number of permutations cannot be negative.")

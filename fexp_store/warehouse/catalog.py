@@ -11,7 +11,7 @@ import polars as pl
 
 from fexp_store import schemas
 from fexp_store.errors import FexpError
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import saved, tables
 from fexp_store.warehouse.files import inside, replacing
 
 FILE_NAME = "catalog.duckdb"
@@ -55,6 +55,7 @@ def _write(path: Path, root: Path) -> None:
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, root)
         _store_published(connection)
+        _show_saved(connection, root)
         for folder in ("views", "macros"):
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
@@ -72,6 +73,7 @@ def attach(root: Path, *, memory_limit: str, threads: int | None) -> duckdb.Duck
     path = refresh(root)
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would go to standard output
     connection.execute(f"SET memory_limit = {_quote(memory_limit)}")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
@@ -91,6 +93,7 @@ def _current_state(root: Path) -> str:
         "definitions": schemas.fingerprint(),
         "root": str(root),
         "versions": tables.log_versions(root),
+        "saved": saved.names(root),
     }
     return json.dumps(state, sort_keys=True)
 
@@ -118,6 +121,15 @@ def _store_tables(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
         else:
             _copy(connection, name, tables.read(root, name))
     _copy(connection, "files", pl.concat(listings, how="diagonal"))
+
+
+def _show_saved(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    connection.execute("CREATE SCHEMA saved")
+    for name in saved.names(root):
+        if paths := saved.newest_files(root, name):
+            listed = ", ".join(_quote(str(inside(root, path))) for path in paths)
+            source = f"read_parquet([{listed}], hive_partitioning = true)"
+            connection.execute(f'CREATE VIEW saved."{name}" AS FROM {source}')
 
 
 def _store_published(connection: duckdb.DuckDBPyConnection) -> None:

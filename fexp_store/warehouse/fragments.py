@@ -122,6 +122,11 @@ class _HashingFile:
         return self._digest.hexdigest()
 
 
+def units_a_group(n_stimuli: int) -> int:
+    """Return how many whole units a row group holds in a fragment of so many stimuli."""
+    return max(1, ROW_GROUP_ROWS // n_stimuli)
+
+
 def write_file(
     path: Path, activations: NDArray[np.float32], first_stimulus: int
 ) -> tuple[int, str]:
@@ -143,15 +148,15 @@ def write_file(
         no file is left.
     """
     n_stimuli, n_units = activations.shape
-    units_a_group = max(1, ROW_GROUP_ROWS // n_stimuli)
+    group_units = units_a_group(n_stimuli)
     stimulus_ids = np.arange(first_stimulus, first_stimulus + n_stimuli, dtype=np.int32)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("xb") as file:
             sink = _HashingFile(file)
             with _parquet_writer(sink) as writer:
-                for start in range(0, n_units, units_a_group):
-                    stop = min(start + units_a_group, n_units)
+                for start in range(0, n_units, group_units):
+                    stop = min(start + group_units, n_units)
                     columns = [
                         np.repeat(np.arange(start, stop, dtype=np.int32), n_stimuli),
                         np.tile(stimulus_ids, stop - start),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,6 +30,35 @@ class Matrix:
     values: NDArray[np.float32]
     stimuli: pl.DataFrame
     unit_ids: NDArray[np.int32]
+
+    def to_rsatoolbox(self) -> dict[str, Any]:
+        """Return the arguments of ``rsatoolbox.data.Dataset``; rsatoolbox is not needed.
+
+        Returns
+        -------
+        dict
+            measurements of shape (n_stimuli, n_units), float32; obs_descriptors and
+            channel_descriptors: lists of labels by name.
+        """
+        return {
+            "measurements": self.values,
+            "obs_descriptors": self._labels(),
+            "channel_descriptors": {"unit_id": self.unit_ids.tolist()},
+        }
+
+    def to_xarray(self) -> Any:
+        """Return an ``xarray.DataArray`` with dimensions stimulus and unit; xarray is needed."""
+        import xarray
+
+        stimuli = {name: ("stimulus", values) for name, values in self._labels().items()}
+        coordinates = stimuli | {"unit_id": ("unit", self.unit_ids)}
+        return xarray.DataArray(
+            self.values, dims=("stimulus", "unit"), coords=coordinates, name="activation"
+        )
+
+    def _labels(self) -> dict[str, list[Any]]:
+        names = ("stimulus_set", "stimulus_id", "identity", "expression")
+        return {name: self.stimuli[name].to_list() for name in names}
 
 
 @dataclass(frozen=True)
@@ -88,4 +118,7 @@ def _fill(out: NDArray[np.float32], fragment: FragmentFile, unit_ids: NDArray[np
             column = file.read_row_group(int(group), columns=["activation"]).column(0)
             block = column.to_numpy().reshape(-1, n_stimuli)
             first = int(group) * (group_rows // n_stimuli)
-            out[:, wanted] = block[unit_ids[wanted] - first].T
+            if len(wanted) == len(block):  # the whole block: no copy but the transposition
+                out[:, wanted[0] : wanted[-1] + 1] = block.T
+            else:
+                out[:, wanted] = block[unit_ids[wanted] - first].T

@@ -9,13 +9,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.warehouse import catalog, root, tables
 from fexp_store.warehouse.files import inside
+from fexp_store.warehouse.fragments import units_a_group
 from fexp_store.warehouse.matrices import FragmentFile, Matrix, read_units
-
-_QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+from fexp_store.warehouse.questions import ask, refusals
 
 
 class Warehouse:
@@ -99,7 +100,7 @@ class Warehouse:
         """Run a query and return its result as a polars DataFrame."""
         return self.sql(query, parameters or None).pl()
 
-    def query(self, query: str) -> pl.DataFrame:
+    def query(self, query: str, parameters: dict[str, Any] | None = None) -> pl.DataFrame:
         """Run a query that a user typed; what is not a single question is refused.
 
         Raises
@@ -107,18 +108,21 @@ class Warehouse:
         BadInput
             If the statement is not one SELECT (or DESCRIBE, SHOW, EXPLAIN), or DuckDB refuses it.
         """
-        try:
-            statements = self.connection.extract_statements(query)
-            if len(statements) != 1:
-                raise BadInput("Give exactly one SQL statement.")
-            if statements[0].type not in _QUESTIONS:
-                name = statements[0].type.name
-                raise BadInput(
-                    f"{name} is not allowed here: the warehouse is open for reading only."
-                )
-            return self.connection.sql(query).pl()
-        except duckdb.Error as error:
-            raise BadInput(f"DuckDB refuses the query: {error}") from error
+        reader = self.stream(query, parameters)
+        with refusals():
+            return pl.DataFrame(reader.read_all())
+
+    def stream(self, query: str, parameters: dict[str, Any] | None = None) -> pa.RecordBatchReader:
+        """Run a query as `query` does, and return its result as batches, computed as they are read.
+
+        Reading a batch raises duckdb.Error or OSError where computing it fails.
+        """
+        return ask(self.connection, query, parameters)
+
+    def interrupt(self) -> None:
+        """Stop the query that is running in another thread."""
+        if self._connection is not None:
+            self._connection.interrupt()
 
     def rebuild_catalog(self) -> Path:
         """Build ``catalog.duckdb`` anew from the tables and return its path."""
@@ -185,6 +189,8 @@ class Warehouse:
         """
         stored, n_units, stimuli = self._layer(network, layer, stimulus_set)
         step = max(1, block_bytes // (4 * max(1, stimuli.height)))
+        in_group = units_a_group(stored[0].stimulus_stop - stored[0].stimulus_start)
+        step -= step % in_group if step > in_group else 0  # so that no row group is read twice
         for start in range(0, n_units, step):
             unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
             yield Matrix(read_units(stored, unit_ids), stimuli, unit_ids)

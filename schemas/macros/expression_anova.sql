@@ -1,54 +1,63 @@
 -- Two-way analysis of variance without replication, expression x identity, of each unit of a layer.
 -- Returns one row per unit: sums of squares, degrees of freedom, mean squares and F of each factor.
--- Parameters: network, layer and stimulus set (one image per expression and identity).
+-- Parameters: network, layer and stimulus set (one image per expression and identity), and
+-- optionally first_unit and last_unit, both inclusive: a large layer is worked through in ranges.
 -- F is null for a unit without variance. Formulas: Sokal & Rohlf, Biometry (1995), section 11.1.
-CREATE MACRO expression_anova(of_network, of_layer, of_stimulus_set) AS TABLE
-WITH responses AS (
+-- Sums of squares are taken around means, and what is below 1e-12 of the total is rounding: 0.
+CREATE MACRO expression_anova(
+    of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
+) AS TABLE
+WITH cells AS MATERIALIZED (
     SELECT
-        a.unit_id,
-        s.expression,
-        s.identity,
+        stimulus_id,
+        (dense_rank() OVER (ORDER BY expression))::INTEGER AS expression,
+        (dense_rank() OVER (ORDER BY identity))::INTEGER AS identity
+    FROM stimuli
+    WHERE stimulus_set = of_stimulus_set
+),
+
+-- Levels are numbered, and unit and level are one key: groups are made faster by it.
+responses AS (
+    SELECT
+        a.unit_id::BIGINT << 32 | c.expression AS unit_expression,
+        a.unit_id::BIGINT << 32 | c.identity AS unit_identity,
         a.activation::DOUBLE AS x
     FROM activations AS a
-    INNER JOIN stimuli AS s
-        ON a.stimulus_id = s.stimulus_id AND s.stimulus_set = of_stimulus_set
+    INNER JOIN cells AS c USING (stimulus_id)
     WHERE
         a.network = of_network
         AND a.layer = of_layer
         AND a.stimulus_set = of_stimulus_set
+        AND a.unit_id BETWEEN first_unit AND last_unit
 ),
 
 by_expression AS (
     SELECT
-        unit_id,
-        expression,
+        unit_expression >> 32 AS unit_id,
+        count(*) AS n,
         sum(x) AS total,
-        sum(x * x) AS squares,
+        var_pop(x) * count(*) AS ss_within,
         min(x) AS lowest,
-        max(x) AS highest,
-        count(*) AS n
+        max(x) AS highest
     FROM responses
-    GROUP BY unit_id, expression
+    GROUP BY unit_expression
 ),
 
 by_identity AS (
     SELECT
-        unit_id,
-        identity,
-        sum(x) AS total,
-        count(*) AS n
+        unit_identity >> 32 AS unit_id,
+        sum(x) AS total
     FROM responses
-    GROUP BY unit_id, identity
+    GROUP BY unit_identity
 ),
 
 expression_sums AS (
     SELECT
         unit_id,
-        sum(n) AS n,
+        sum(n)::BIGINT AS n,
         count(*) AS levels,
-        sum(total) * sum(total) / sum(n) AS correction,
-        sum(squares) AS squares,
-        sum(total * total / n) AS level_squares,
+        var_pop(total) * count(*) * count(*) / sum(n) AS ss_between,
+        sum(ss_within) AS ss_within,
         min(lowest) < max(highest) AS varies
     FROM by_expression
     GROUP BY unit_id
@@ -58,7 +67,7 @@ identity_sums AS (
     SELECT
         unit_id,
         count(*) AS levels,
-        sum(total * total / n) AS level_squares
+        var_pop(total) * count(*) AS squares
     FROM by_identity
     GROUP BY unit_id
 ),
@@ -70,9 +79,10 @@ sums_of_squares AS (
         e.levels - 1 AS df_expression,
         i.levels - 1 AS df_identity,
         (e.levels - 1) * (i.levels - 1) AS df_error,
-        if(e.varies, e.squares - e.correction, 0) AS ss_total,
-        if(e.varies, greatest(e.level_squares - e.correction, 0), 0) AS ss_expression,
-        if(e.varies, greatest(i.level_squares - e.correction, 0), 0) AS ss_identity
+        if(e.varies, e.ss_within + e.ss_between, 0) AS ss_total,
+        e.ss_between AS between_expressions,
+        i.squares * i.levels / e.n AS between_identities,
+        e.ss_within - i.squares * i.levels / e.n AS remainder
     FROM expression_sums AS e
     INNER JOIN identity_sums AS i USING (unit_id)
 ),
@@ -80,15 +90,19 @@ sums_of_squares AS (
 mean_squares AS (
     SELECT
         *,
-        greatest(ss_total - ss_expression - ss_identity, 0) AS ss_error,
+        if(between_expressions > 1e-12 * ss_total, between_expressions, 0)
+        * (ss_total > 0)::INTEGER AS ss_expression,
+        if(between_identities > 1e-12 * ss_total, between_identities, 0)
+        * (ss_total > 0)::INTEGER AS ss_identity,
+        if(remainder > 1e-12 * ss_total, remainder, 0) * (ss_total > 0)::INTEGER AS ss_error,
         ss_expression / df_expression AS ms_expression,
         ss_identity / df_identity AS ms_identity,
-        greatest(ss_total - ss_expression - ss_identity, 0) / df_error AS ms_error
+        ss_error / df_error AS ms_error
     FROM sums_of_squares
 )
 
 SELECT
-    unit_id,
+    unit_id::INTEGER AS unit_id,
     n,
     ss_expression,
     df_expression,

@@ -1,0 +1,87 @@
+"""Results that users save under names of their own: Delta tables in ``results/saved``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
+
+from fexp_store.errors import BadInput
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.questions import refusals
+
+FOLDER = "results/saved"
+
+
+def names(root: Path) -> list[str]:
+    """Return the names that something is saved under."""
+    return sorted(log.parent.name for log in (root / FOLDER).glob("*/_delta_log"))
+
+
+def check(name: str) -> None:
+    """Check that a name can be that of a table, a view and a directory."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+        raise BadInput(
+            f"{name!r} cannot name a saved result: use lower-case letters, digits and _."
+        )
+
+
+def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
+    """Append a result in one commit, as it is computed; return whether it has any rows."""
+    fields = [_storable(field) for field in reader.schema]
+    schema = pa.schema([*fields, pa.field("run_id", pa.string())])
+    rows = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal rows
+        for batch in reader:
+            rows += batch.num_rows
+            columns = [c.cast(f.type) for c, f in zip(batch.columns, fields, strict=True)]
+            yield pa.record_batch([*columns, pa.array([run_id] * batch.num_rows)], schema=schema)
+
+    with refusals():
+        stored = pa.RecordBatchReader.from_batches(schema, batches())
+        first = next(stored, None)
+        if first is None:
+            return False
+        parts = (part for source in ([first], stored) for part in source)
+        try:
+            write_deltalake(
+                str(root / FOLDER / name),
+                pa.RecordBatchReader.from_batches(schema, parts),
+                mode="append",
+                partition_by=["run_id"],
+            )
+        except DeltaError as error:
+            raise BadInput(
+                f"saved.{name} has other columns than this result; choose another name."
+            ) from error
+    return rows > 0
+
+
+def newest_files(root: Path, name: str) -> list[str]:
+    """Return the files of the newest finished run, relative to the warehouse."""
+    listed = tables.files(DeltaTable(str(root / FOLDER / name)))
+    finished = tables.read(root, "runs").drop_nulls("seconds").select("run_id", "started")
+    runs = listed.join(finished, on="run_id").sort("started")
+    if runs.is_empty():
+        return []
+    newest = runs.filter(pl.col("run_id") == runs["run_id"][-1])
+    return [f"{FOLDER}/{name}/{path}" for path in newest["path"]]
+
+
+def _storable(field: pa.Field) -> pa.Field:
+    """Delta Lake has neither unsigned integers nor a type for nothing but nulls."""
+    kind = field.type
+    if pa.types.is_uint64(kind):
+        kind = pa.decimal128(20, 0)
+    elif pa.types.is_unsigned_integer(kind):
+        kind = pa.int64()
+    elif pa.types.is_null(kind):
+        kind = pa.string()
+    return pa.field(field.name, kind)

@@ -1,0 +1,28 @@
+-- The units of a layer that respond most to one stimulus.
+-- Returns unit_id, activation, channel, row and col; ties are in order of unit_id.
+-- Parameters: network, layer, stimulus set, stimulus_id and how many to return.
+CREATE MACRO top_units(of_network, of_layer, of_stimulus_set, of_stimulus, how_many) AS TABLE
+WITH responses AS (
+    SELECT
+        unit_id,
+        activation
+    FROM activations
+    WHERE
+        network = of_network
+        AND layer = of_layer
+        AND stimulus_set = of_stimulus_set
+        AND stimulus_id = of_stimulus
+    ORDER BY activation DESC, unit_id
+    LIMIT how_many
+)
+
+SELECT
+    r.unit_id,
+    r.activation,
+    u.channel,
+    u.row,
+    u.col
+FROM responses AS r
+LEFT JOIN units AS u
+    ON r.unit_id = u.unit_id AND u.network = of_network AND u.layer = of_layer
+ORDER BY r.activation DESC, r.unit_id;

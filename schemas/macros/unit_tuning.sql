@@ -1,0 +1,58 @@
+-- How each unit of a layer is tuned: its mean response to each expression, z-scored over stimuli.
+-- Returns a row per unit and expression: expression, mean_activation, tuning (null for a unit
+-- without variance) and whether it is the preferred one (the first by name if several are).
+-- Parameters: network, layer, stimulus set; optionally first_unit and last_unit, both inclusive.
+CREATE MACRO unit_tuning(
+    of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
+) AS TABLE
+WITH by_expression AS (
+    SELECT
+        a.unit_id,
+        s.expression,
+        count(*) AS n,
+        avg(a.activation::DOUBLE) AS mean_activation,
+        var_pop(a.activation::DOUBLE) AS variance,
+        min(a.activation) AS lowest,
+        max(a.activation) AS highest
+    FROM activations AS a
+    INNER JOIN stimuli AS s
+        ON a.stimulus_id = s.stimulus_id AND s.stimulus_set = of_stimulus_set
+    WHERE
+        a.network = of_network
+        AND a.layer = of_layer
+        AND a.stimulus_set = of_stimulus_set
+        AND a.unit_id BETWEEN first_unit AND last_unit
+    GROUP BY a.unit_id, s.expression
+),
+
+units AS (
+    SELECT
+        unit_id,
+        sum(n * mean_activation) / sum(n) AS mean_of_all,
+        min(lowest) < max(highest) AS varies
+    FROM by_expression
+    GROUP BY unit_id
+),
+
+spreads AS (
+    SELECT
+        unit_id,
+        any_value(mean_of_all) AS mean_of_all,
+        any_value(varies) AS varies,
+        sqrt(sum(n * (variance + (mean_activation - mean_of_all) ** 2)) / sum(n)) AS sd
+    FROM by_expression
+    INNER JOIN units USING (unit_id)
+    GROUP BY unit_id
+)
+
+SELECT
+    unit_id,
+    expression,
+    mean_activation,
+    if(varies, (mean_activation - mean_of_all) / sd, NULL) AS tuning,
+    varies AND row_number() OVER (
+        PARTITION BY unit_id ORDER BY mean_activation DESC, expression
+    ) = 1 AS preferred
+FROM by_expression
+INNER JOIN spreads USING (unit_id)
+ORDER BY unit_id, expression;
