@@ -37,7 +37,7 @@ def build(root: Path) -> Path:
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, root)
         _store_published(connection)
-        for folder in ("views", "macros"):
+        for folder in ("parts", "views", "macros"):  # views are built on parts
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
         connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
