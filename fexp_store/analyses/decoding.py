@@ -12,7 +12,7 @@ from sklearn.model_selection import GroupKFold
 from fexp_store.analyses.classifier import Classifier, Labels, Values, similarities
 from fexp_store.analyses.design import check_complete
 from fexp_store.analyses.results import store
-from fexp_store.analyses.units import choose_units
+from fexp_store.analyses.units import choose_units, units_name
 from fexp_store.errors import BadInput
 from fexp_store.stimuli.expressions import BASIC
 from fexp_store.warehouse import Warehouse, runs
@@ -171,18 +171,20 @@ def decode(
     2010, Statistical Applications in Genetics and Molecular Biology 9:39.
     """
     classifier = Classifier(components, kernel, c)
-    values, stimuli, chosen = read_basic(
-        wh, network, layer, stimulus_set, units, selected_on or stimulus_set, seed
+    selected = selected_on or stimulus_set
+    values, stimuli, selection = read_basic(wh, network, layer, stimulus_set, units, selected, seed)
+    key = {
+        "network": network,
+        "layer": layer,
+        "stimulus_set": stimulus_set,
+        "units": units_name(units),
+    }
+    options = {"selected_on": selected, "selection_run": selection, **asdict(classifier)}
+    options |= {"folds": folds, "seed": seed, "shuffles": shuffles}
+    run = runs.begin(wh.root, "decode", key | options)
+    labels, identities = (
+        stimuli[name].to_numpy().astype(str) for name in ("expression", "identity")
     )
-    key = {"network": network, "layer": layer, "stimulus_set": stimulus_set, "units": units}
-    run = runs.begin(
-        wh.root,
-        "decode",
-        key
-        | {"selected_on": selected_on, "folds": folds, "seed": seed, "shuffles": shuffles}
-        | {"selection_run": chosen, **asdict(classifier)},
-    )
-    labels, identities = (stimuli[name].to_numpy().astype(str) for name in ("expression", "identity"))
     found = cross_validate(
         values,
         labels,
@@ -192,7 +194,10 @@ def decode(
         seed=seed,
         shuffles=shuffles,
     )
-    frames = {"decoding": fold_rows(found), "predictions": prediction_rows(found, stimuli)}
+    frames = {
+        "decoding": fold_rows(found),
+        "predictions": prediction_rows(found.answers[0], stimuli, found.fold),
+    }
     store(wh, run, key, frames)
     accuracy, *control = found.accuracies().mean(axis=1)
     low, high = np.quantile(control, (0.025, 0.975)) if control else (np.nan, np.nan)
@@ -255,12 +260,14 @@ def fold_rows(found: CrossValidated) -> pl.DataFrame:
     )
 
 
-def prediction_rows(found: CrossValidated, stimuli: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the table ``results/predictions`` for the true labels."""
+def prediction_rows(
+    answers: Labels, stimuli: pl.DataFrame, fold: NDArray[np.int32] | None = None
+) -> pl.DataFrame:
+    """Rows of the table ``results/predictions``: one per image."""
     return stimuli.select(
         pl.col("stimulus_set").alias("test_set"),
         "stimulus_id",
-        pl.Series("fold", found.fold),
+        pl.lit(None, pl.Int32).alias("fold") if fold is None else pl.Series("fold", fold),
         pl.col("expression").alias("depicted"),
-        pl.Series("response", found.answers[0].tolist()),
+        pl.Series("response", answers.tolist()),
     )

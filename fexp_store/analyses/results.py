@@ -24,7 +24,9 @@ def store(
     frames : mapping
         Rows by the name of the table in ``results/``.
     """
-    columns = [pl.lit(value).alias(name) for name, value in (dict(key) | {"run_id": run.run_id}).items()]
+    columns = [
+        pl.lit(value).alias(name) for name, value in (dict(key) | {"run_id": run.run_id}).items()
+    ]
     for name, rows in frames.items():
         tables.append(wh.root, f"results/{name}", rows.select(*columns, pl.all()))
     runs.record_end(wh.root, run)

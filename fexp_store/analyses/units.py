@@ -30,6 +30,11 @@ class ChosenUnits:
     selection_run: str | None
 
 
+def units_name(units: str) -> str:
+    """How results name a choice of units: a file by its name, since no path is ever stored."""
+    return Path(units).name
+
+
 def choose_units(
     wh: Warehouse, network: str, layer: str, units: str, selected_on: str, *, seed: int = 0
 ) -> ChosenUnits:
@@ -61,7 +66,9 @@ def choose_units(
     rows = _selection(wh, network, layer, selected_on)
     selective = rows.filter("selective")
     if selective.is_empty():
-        raise BadInput(f"No unit of {network} {layer} is selective on {selected_on}; use all units.")
+        raise BadInput(
+            f"No unit of {network} {layer} is selective on {selected_on}; use all units."
+        )
     if units == "random":
         varying = rows.filter(pl.col("f_expression").is_not_null())["unit_id"].to_numpy()
         rng = np.random.default_rng(seed)
