@@ -3,6 +3,7 @@
 from fexp_store.cli import (
     analyses,
     categorical,
+    comparison,
     decoding,
     demo,
     ingest,
@@ -24,6 +25,7 @@ for module in (
     demo,
     decoding,
     categorical,
+    comparison,
     responses,
 ):
     module.add_to(app)

@@ -138,7 +138,8 @@ def confuse(
     )
     print_frame(found.similarity, output_format)
     messages.print(
-        f"Accuracy {found.accuracy:.3f} ({found.low:.3f} to {found.high:.3f} over resampled images)."
+        f"Accuracy {found.accuracy:.3f} "
+        f"({found.low:.3f} to {found.high:.3f} over resampled images)."
     )
     if found.shared_identities:
         messages.print(

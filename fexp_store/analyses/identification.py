@@ -73,7 +73,7 @@ def identify(
             labels = prototypes.labels[taught]
             if len(np.unique(labels)) < 2:
                 raise BadInput(
-                    f"Without {', '.join(part)}, there are prototypes of fewer than two expressions."
+                    f"Without {', '.join(part)}, fewer than two expressions have prototypes."
                 )
             images = similarities(prototypes.values[taught], values[asked], classifier)
             answers[asked] = images.classify(labels)
