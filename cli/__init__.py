@@ -11,6 +11,7 @@ from fexp_store.cli import (
     query,
     responses,
     stimuli,
+    study,
     warehouse,
 )
 from fexp_store.cli.app import app
@@ -18,6 +19,7 @@ from fexp_store.cli.app import app
 for module in (
     warehouse,
     stimuli,
+    study,
     networks,
     ingest,
     analyses,

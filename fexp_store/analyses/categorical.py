@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 
 import polars as pl
 
+from fexp_store.analyses.basic import read_basic
 from fexp_store.analyses.categorical_fit import fit_rows, paired_fit_tests
 from fexp_store.analyses.classifier import Classifier
 from fexp_store.analyses.curves import MODELS
-from fexp_store.analyses.decoding import read_basic
 from fexp_store.analyses.design import check_complete
 from fexp_store.analyses.identification import (
     CONTINUUM,

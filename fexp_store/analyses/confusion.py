@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fexp_store.analyses.basic import read_basic
 from fexp_store.analyses.classifier import Classifier, similarities
-from fexp_store.analyses.decoding import cross_validate, prediction_rows, read_basic
+from fexp_store.analyses.decoding import cross_validate, prediction_rows
 from fexp_store.analyses.responses import similar_observers
 from fexp_store.analyses.results import store
 from fexp_store.analyses.similarity import confusion_counts

@@ -9,12 +9,11 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
+from fexp_store.analyses.basic import read_basic
 from fexp_store.analyses.classifier import Classifier, Labels, Values, similarities
-from fexp_store.analyses.design import check_complete
 from fexp_store.analyses.results import store
-from fexp_store.analyses.units import choose_units, units_name
+from fexp_store.analyses.units import units_name
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import BASIC
 from fexp_store.warehouse import Warehouse, runs
 
 
@@ -214,33 +213,6 @@ def decode(
         p=(1 + sum(x >= accuracy - 1e-12 for x in control)) / (1 + len(control)),
         run_id=run.run_id,
     )
-
-
-def read_basic(
-    wh: Warehouse,
-    network: str,
-    layer: str,
-    stimulus_set: str,
-    units: str,
-    selected_on: str,
-    seed: int,
-) -> tuple[Values, pl.DataFrame, str | None]:
-    """Read the responses of chosen units to the images of the six basic expressions.
-
-    Returns
-    -------
-    tuple
-        values of shape (n_images, n_units), their rows of the view ``stimuli``, and the run of
-        ``fexp select`` that the units come from.
-    """
-    check_complete(wh, network, layer, stimulus_set)
-    chosen = choose_units(wh, network, layer, units, selected_on, seed=seed)
-    matrix = wh.matrix(network, layer, stimulus_set, units=chosen.unit_ids.tolist())
-    basic = matrix.stimuli["expression"].is_in(BASIC).fill_null(value=False)
-    stimuli = matrix.stimuli.filter(basic)
-    if stimuli["expression"].n_unique() < 2:
-        raise BadInput(f"{stimulus_set} has images of fewer than two basic expressions.")
-    return matrix.values[basic.to_numpy()], stimuli, chosen.selection_run
 
 
 def fold_rows(found: CrossValidated) -> pl.DataFrame:
