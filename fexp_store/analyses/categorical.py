@@ -105,8 +105,8 @@ def categorize(
     if not is_morph.any():
         raise BadInput(f"{morph_set} has no morphs: no stimulus of it has a morph_level.")
     morphs, responses = matrix.stimuli.filter(is_morph), matrix.values[is_morph.to_numpy()]
-    key = {**place, "stimulus_set": stimulus_set, "morph_set": morph_set}
-    key |= {"units": units_name(units), "two_way": two_way}
+    sets = {"stimulus_set": stimulus_set, "morph_set": morph_set}
+    key = {**place, **sets, "units": units_name(units), "two_way": two_way}
     options = {"selected_on": selected, "selection_run": selection, **asdict(classifier)}
     options |= {"folds": folds, "seed": seed, "resamples": resamples}
     run = runs.begin(wh.root, "categorize", key | options)

@@ -68,9 +68,8 @@ def fit_rows(
                 "peak_at_boundary": at_boundary,
             }
         )
-    numbers = [name for name in rows[0] if name not in ("model", "parameters", "peak_at_boundary")]
-    text = {"model": pl.String, "parameters": pl.String, "peak_at_boundary": pl.Boolean}
-    return pl.DataFrame(rows, schema_overrides=dict.fromkeys(numbers, pl.Float64) | text)
+    kinds = {"model": pl.String(), "parameters": pl.String(), "peak_at_boundary": pl.Boolean()}
+    return pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in rows[0]})
 
 
 def resampled_curves(chosen: Array, resamples: int, rng: np.random.Generator) -> Array:
@@ -94,7 +93,7 @@ def paired_fit_tests(r2: Mapping[str, list[float | None]]) -> pl.DataFrame:
     DataFrame
         model_a, model_b, test, n, difference, statistic, p, p_holm (over the pairs of models).
     """
-    frames = []
+    frames: list[tuple[str | int | float | None, ...]] = []
     for name, test in _TESTS:
         rows = []
         for a, b in PAIRS:
@@ -118,7 +117,7 @@ def _boundaries(model: str, levels: Array, curves: Array) -> tuple[Array, Array]
         fitted = logistic_grid(levels, curves)
     else:
         powers = np.vander(levels, PARAMETERS[model], increasing=True)
-        fitted = np.linalg.lstsq(powers, curves.T, rcond=None)[0].T
+        fitted = np.asarray(np.linalg.lstsq(powers, curves.T, rcond=None)[0].T, np.float64)
     at = [boundary(model, tuple(row)) for row in fitted]
     steep = [slope(model, tuple(row), x) for row, x in zip(fitted, at, strict=True)]
     return np.array(at, dtype=float), np.array(steep, dtype=float)

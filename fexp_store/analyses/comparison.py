@@ -131,9 +131,8 @@ def comparison(measures: pl.DataFrame) -> pl.DataFrame:
             rows += _tests(part.filter(group=a), part.filter(group=b))
     if not rows:
         raise NotFound("These networks have no measure in common.")
-    text = dict.fromkeys(_TEXT, pl.String) | dict.fromkeys(_COUNTS, pl.Int32)
-    numbers = {name: pl.Float64 for name in rows[0] if name not in text}
-    frame = pl.DataFrame(rows, schema_overrides=text | numbers)
+    kinds = dict.fromkeys(_TEXT, pl.String()) | dict.fromkeys(_COUNTS, pl.Int32())
+    frame = pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in rows[0]})
     adjusted = [
         part.with_columns(pl.Series("p_holm", holm(part["p"].to_list()), pl.Float64))
         for part in frame.partition_by("measure", "test", maintain_order=True)

@@ -113,9 +113,15 @@ def confuse(
     values, stimuli, selection = read_basic(
         wh, **place, stimulus_set=stimulus_set, units=units, selected_on=selected, seed=seed
     )
-    options = {"test_set": tested, "selected_on": selected, "selection_run": selection}
-    options |= {"folds": folds, "seed": seed, "resamples": resamples, **asdict(classifier)}
-    run = runs.begin(wh.root, "confuse", key | options)
+    options = {
+        "test_set": tested,
+        "selected_on": selected,
+        "selection_run": selection,
+        "folds": folds,
+        "seed": seed,
+        "resamples": resamples,
+    }
+    run = runs.begin(wh.root, "confuse", key | options | asdict(classifier))
     labels, identities = (stimuli[x].to_numpy().astype(str) for x in ("expression", "identity"))
     shared = 0
     if tested == stimulus_set:

@@ -62,7 +62,7 @@ def curve(model: str, levels: Array, parameters: tuple[float, ...]) -> Array:
     if model == "logistic":
         lower, upper, k, x0 = parameters
         return lower + (upper - lower) * expit(k * (levels - x0))
-    return np.polynomial.polynomial.polyval(levels, parameters)
+    return np.asarray(np.polynomial.polynomial.polyval(levels, parameters), np.float64)
 
 
 def fit(model: str, levels: Array, proportions: Array) -> Fit:
@@ -83,7 +83,7 @@ def fit(model: str, levels: Array, proportions: Array) -> Fit:
         fitted = _polish(levels, proportions, start)
     else:
         powers = np.vander(levels, PARAMETERS[model], increasing=True)
-        fitted = np.linalg.lstsq(powers, proportions, rcond=None)[0]
+        fitted = np.asarray(np.linalg.lstsq(powers, proportions, rcond=None)[0], np.float64)
     parameters = tuple(map(float, fitted))
     residual = float(((proportions - curve(model, levels, parameters)) ** 2).sum())
     total = float(((proportions - proportions.mean()) ** 2).sum())

@@ -132,7 +132,7 @@ def _analysis_steps(wh: Warehouse, study: Study, section: Section) -> Iterator[S
         yield Step(
             f"compare {len(places)} layers on {sets}",
             partial(_has_run, wh, kind, expected),
-            lambda _bar, call=call: call(),
+            partial(_call, call),
         )
         return
     for network, layer in places:
@@ -141,8 +141,12 @@ def _analysis_steps(wh: Warehouse, study: Study, section: Section) -> Iterator[S
         yield Step(
             f"{kind} {network} {layer} on {sets}",
             partial(_has_run, wh, kind, {**place, **given, **options}),
-            lambda _bar, call=call: call(),
+            partial(_call, call),
         )
+
+
+def _call(analysis: Callable[[], Any], _bar: Bar) -> None:
+    analysis()
 
 
 def _networks(study: Study, section: Section) -> list[Section]:

@@ -155,7 +155,7 @@ def _analysis_keys(
     values: Mapping[str, Any], where: Mapping[str, str]
 ) -> tuple[_Types, tuple[str, ...]]:
     run = values.get("run")
-    if run not in ANALYSES:
+    if not isinstance(run, str) or run not in ANALYSES:
         place = where.get("run", where[""])
         raise BadInput(f"{place}: run must be one of {', '.join(ANALYSES)}, not {run!r}.")
     parameters = inspect.signature(ANALYSES[run]).parameters
