@@ -1,9 +1,35 @@
 """The command line ``fexp``: each command parses, calls one library function and prints."""
 
-from fexp_store.cli import analyses, demo, ingest, networks, query, stimuli, warehouse
+from fexp_store.cli import (
+    analyses,
+    categorical,
+    comparison,
+    decoding,
+    demo,
+    ingest,
+    networks,
+    query,
+    responses,
+    stimuli,
+    study,
+    warehouse,
+)
 from fexp_store.cli.app import app
 
-for module in (warehouse, stimuli, networks, ingest, analyses, query, demo):
+for module in (
+    warehouse,
+    stimuli,
+    study,
+    networks,
+    ingest,
+    analyses,
+    query,
+    demo,
+    decoding,
+    categorical,
+    comparison,
+    responses,
+):
     module.add_to(app)
 
 __all__ = ["app"]

@@ -64,7 +64,7 @@ def results() -> dict[str, TableSchema]:
 
 @cache
 def sql(folder: str) -> dict[str, str]:
-    """Return the statements of one folder (``views``, ``macros``, ``queries``) by file name."""
+    """Return the statements of one folder (``parts``, ``views``, …) by file name."""
     return {
         file.name.removesuffix(".sql"): file.read_text("utf-8") for file in _entries(folder, ".sql")
     }
@@ -74,7 +74,12 @@ def sql(folder: str) -> dict[str, str]:
 def fingerprint() -> str:
     """Return a hash of every file here: a catalog built from other definitions is stale."""
     digest = sha256()
-    for folder, ending in (("tables", ".json"), ("views", ".sql"), ("macros", ".sql")):
+    for folder, ending in (
+        ("tables", ".json"),
+        ("parts", ".sql"),
+        ("views", ".sql"),
+        ("macros", ".sql"),
+    ):
         for file in _entries(folder, ending):
             digest.update(f"{folder}/{file.name}\0".encode() + file.read_bytes() + b"\0")
     return digest.hexdigest()

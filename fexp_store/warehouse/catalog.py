@@ -56,7 +56,7 @@ def _write(path: Path, root: Path) -> None:
         _store_tables(connection, root)
         _store_published(connection)
         _show_saved(connection, root)
-        for folder in ("views", "macros"):
+        for folder in ("parts", "views", "macros"):  # views are built on parts
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
         connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])

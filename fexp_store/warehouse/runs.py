@@ -24,6 +24,7 @@ _PACKAGES = (
     "numpy",
     "polars",
     "pyarrow",
+    "scikit-learn",
     "scipy",
     "torch",
     "torchvision",

@@ -5,6 +5,6 @@ FROM stored.identity_selectivity
 WHERE
     run_id IN (
         SELECT run_id
-        FROM stored.newest_results
-        WHERE table_name = 'results/identity_selectivity'
+        FROM stored.newest_runs
+        WHERE kind = 'select' AND factor = 'identity'
     );

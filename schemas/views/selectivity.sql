@@ -5,6 +5,6 @@ FROM stored.selectivity
 WHERE
     run_id IN (
         SELECT run_id
-        FROM stored.newest_results
-        WHERE table_name = 'results/selectivity'
+        FROM stored.newest_runs
+        WHERE kind = 'select' AND factor = 'expression'
     );

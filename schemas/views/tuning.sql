@@ -5,6 +5,6 @@ FROM stored.tuning
 WHERE
     run_id IN (
         SELECT run_id
-        FROM stored.newest_results
-        WHERE table_name = 'results/tuning'
+        FROM stored.newest_runs
+        WHERE kind = 'tune'
     );

@@ -1,0 +1,72 @@
+"""``fexp study``: a whole study, declared in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fexp_store.cli.app import Commands, Settings, messages, open_warehouse
+from fexp_store.cli.demo import open_or_create
+from fexp_store.cli.output import Format, FormatOption, print_frame
+from fexp_store.cli.progress import bar
+
+study = typer.Typer(cls=Commands, no_args_is_help=True, help="Studies declared in TOML files.")
+
+FileArgument = Annotated[Path, typer.Argument(help="Study file.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(study, name="study")
+
+
+@study.command()
+def init(file: FileArgument) -> None:
+    """Write a study file to start from: two networks on rendered faces.
+
+    Example:
+
+        fexp study init study.toml
+    """
+    from fexp_store.report.study_file import write_example
+
+    write_example(file)
+    messages.print(f"Wrote {file}; edit it, then: fexp study check {file}")
+
+
+@study.command()
+def check(
+    ctx: typer.Context, file: FileArgument, output_format: FormatOption = Format.table
+) -> None:
+    """Check a study file as a whole, and say what is done and what is missing.
+
+    Example:
+
+        fexp study check study.toml
+    """
+    from fexp_store.report.study import check as run
+    from fexp_store.report.study_file import read_study
+
+    declared = read_study(file)
+    print_frame(run(open_warehouse(ctx), declared), output_format)
+
+
+@study.command()
+def run(ctx: typer.Context, file: FileArgument, output_format: FormatOption = Format.table) -> None:
+    """Run what is missing of a study, after checking the whole file.
+
+    Makes the warehouse if there is none. After an interruption, run the same command again.
+
+    Example:
+
+        fexp study run study.toml
+    """
+    from fexp_store.report.study import run_study
+    from fexp_store.report.study_file import read_study
+
+    declared = read_study(file)
+    settings = ctx.obj
+    assert isinstance(settings, Settings)
+    print_frame(run_study(open_or_create(settings), declared, bar), output_format)

@@ -1,0 +1,98 @@
+"""Comparison of networks: tests against scipy, replicates, and what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from planted import add_network, plant, prototype_rows, register_rows
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from fexp_store import BadInput, NotFound, Warehouse
+from fexp_store.analyses.comparison import compare
+from fexp_store.analyses.confusion import confuse
+from fexp_store.analyses.decoding import decode
+
+STRENGTH = {"good": 0.9, "weak": 0.5, "seed0": 0.0, "seed1": 0.1, "seed2": 0.2}
+
+
+@pytest.fixture
+def decoded(empty: Warehouse) -> Warehouse:
+    """Five networks of which three are replicates, decoded from 10 people."""
+    register_rows(empty, "faces", prototype_rows([f"p{i}" for i in range(10)]))
+    register_rows(empty, "others", prototype_rows([f"q{i}" for i in range(8)]))
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(size=(6, 30))
+    for name, strength in STRENGTH.items():
+        add_network(empty, name, 30, "untrained" if name.startswith("seed") else None)
+        for stimulus_set, n in (("faces", 10), ("others", 8)):
+            noise = rng.normal(size=(6 * n, 30))
+            plant(empty, name, stimulus_set, np.tile(pattern, (n, 1)) * strength + noise)
+        decode(empty, name, "planted", "faces", units="all", folds=5, shuffles=0)
+        confuse(empty, name, "planted", "faces", "others", units="all", resamples=5)
+    return empty
+
+
+def folds(wh: Warehouse, *networks: str) -> np.ndarray:
+    rows = wh.frame("FROM decoding WHERE shuffle = 0 ORDER BY fold")
+    return np.stack([rows.filter(network=n)["accuracy"].to_numpy() for n in networks])
+
+
+def test_tests_are_those_of_scipy(decoded: Warehouse) -> None:
+    places = [(name, "planted") for name in STRENGTH]
+    found = compare(decoded, places, "faces", units="all")
+    assert found.height == decoded.frame("FROM comparison").height
+    here = found.filter(measure="decoding accuracy", network_a="good", network_b="weak")
+    a, b = folds(decoded, "good", "weak")
+    expected = {
+        "paired t": stats.ttest_rel(a, b),
+        "wilcoxon": stats.wilcoxon((a - b)[np.abs(a - b) > 1e-12]),
+        "welch t": stats.ttest_ind(a, b, equal_var=False),
+        "mann-whitney": stats.mannwhitneyu(a, b),
+    }
+    for test, (statistic, p) in expected.items():
+        row = here.filter(test=test).row(0, named=True)
+        assert (row["statistic"], row["p"]) == pytest.approx((statistic, p))
+    family = found.filter(measure="decoding accuracy", test="paired t")
+    assert family.height == 3
+    assert family["p_holm"].to_numpy() == pytest.approx(
+        multipletests(family["p"].to_numpy(), method="holm")[1]
+    )
+    stored = decoded.frame("FROM comparison")
+    assert stored.height == found.height
+    assert stored["name"].unique().to_list() == ["faces"]
+
+
+def test_replicates_are_averaged_and_their_spread_is_given(decoded: Warehouse) -> None:
+    places = [(name, "planted") for name in STRENGTH]
+    found = compare(decoded, places, "faces", units="all")
+    row = found.filter(
+        measure="decoding accuracy", network_a="good", network_b="untrained", test="paired t"
+    ).row(0, named=True)
+    seeds = folds(decoded, "seed0", "seed1", "seed2")
+    assert (row["replicates_a"], row["replicates_b"], row["n_b"]) == (1, 3, 5)
+    assert row["mean_b"] == pytest.approx(seeds.mean())
+    assert row["sd_b"] == pytest.approx(seeds.mean(axis=0).std(ddof=1))
+    assert row["replicate_sd_a"] is None
+    assert row["replicate_sd_b"] == pytest.approx(seeds.mean(axis=1).std(ddof=1))
+    (good,) = folds(decoded, "good")
+    assert row["p"] == pytest.approx(stats.ttest_rel(good, seeds.mean(axis=0))[1])
+    single = found.filter(
+        measure="decoding accuracy",
+        network_a="good",
+        network_b="untrained",
+        test="replicates t",
+    ).row(0, named=True)
+    means = seeds.mean(axis=1)
+    t = (good.mean() - means.mean()) / (means.std(ddof=1) * np.sqrt(4 / 3))
+    assert single["statistic"] == pytest.approx(t)
+    measures = set(found["measure"])
+    assert "accuracy on others" in measures
+    assert "pearson with zhou2022 zhou2022_figure2, errors cells, on others" in measures
+
+
+def test_what_cannot_be_compared_is_refused(decoded: Warehouse) -> None:
+    with pytest.raises(BadInput, match="two networks that are not replicates"):
+        compare(decoded, [("seed0", "planted"), ("seed1", "planted")], "faces", units="all")
+    with pytest.raises(NotFound, match="good planted has no results on faces with selective"):
+        compare(decoded, [("good", "planted"), ("weak", "planted")], "faces")

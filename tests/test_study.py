@@ -1,0 +1,195 @@
+"""Study files: the line of what is wrong, and only what is missing is run."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Fexp
+from planted import add_network, morph_rows, plant, prototype_rows, register_rows
+
+from fexp_store import BadInput, Warehouse
+from fexp_store.report.study import check, run_study
+from fexp_store.report.study_file import read_study
+
+ROOT = Path(__file__).parents[1]
+STUDY = """\
+title = "Planted"
+
+[[sets]]
+name = "faces"
+
+[[sets]]
+name = "morphs"
+
+[[networks]]
+name = "one"
+layers = ["planted"]
+
+[[networks]]
+name = "two"
+layers = ["planted"]
+
+[[analyses]]
+run = "select"
+stimuli = "faces"
+alpha = 0.05
+
+[[analyses]]
+run = "decode"
+stimuli = "faces"
+folds = 3
+shuffles = 2
+
+[[analyses]]
+run = "confuse"
+stimuli = "faces"
+resamples = 5
+
+[[analyses]]
+run = "categorize"
+stimuli = "faces"
+morphs = "morphs"
+networks = ["one"]
+resamples = 5
+
+[[analyses]]
+run = "compare"
+stimuli = "faces"
+"""
+
+
+def no_bar(_label: str) -> nullcontext:  # type: ignore[type-arg]
+    return nullcontext(lambda _total: lambda _n: None)
+
+
+@pytest.fixture
+def planted(empty: Warehouse) -> Warehouse:
+    """Two networks with responses to prototypes and morphs of eight people."""
+    people = [f"p{i}" for i in range(8)]
+    register_rows(empty, "faces", prototype_rows(people))
+    levels = np.linspace(0, 1, 5)
+    register_rows(empty, "morphs", morph_rows(people, [("anger", "fear")], levels))
+    rng = np.random.default_rng(0)
+    pattern = np.kron(np.eye(6), np.ones(3)) * 3
+    for name in ("one", "two"):
+        add_network(empty, name, 18)
+        plant(empty, name, "faces", np.tile(pattern, (8, 1)) + rng.normal(size=(48, 18)))
+        morphs = (1 - levels[:, None]) * pattern[0] + levels[:, None] * pattern[2]
+        plant(empty, name, "morphs", np.tile(morphs, (8, 1)) + rng.normal(size=(40, 18)))
+    return empty
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_study_runs_what_is_missing_and_nothing_else(planted: Warehouse, tmp_path: Path) -> None:
+    path = write(tmp_path, STUDY)
+    study = read_study(path)
+    before = check(planted, study)
+    assert before.filter("done")["step"].to_list() == [
+        "set faces",
+        "set morphs",
+        "network one",
+        "network two",
+        "ingest one planted on faces",
+        "ingest one planted on morphs",
+        "ingest two planted on faces",
+    ]
+    first = run_study(planted, study, no_bar)
+    assert first["ran"].to_list() == [not done for done in before["done"]]
+    assert first.filter("ran").height == 8
+    assert check(planted, study)["done"].all()
+    count = "SELECT count(*) FROM runs"
+    runs = planted.frame(count).item()
+    assert not run_study(planted, study, no_bar)["ran"].any()
+    assert planted.frame(count).item() == runs == 8
+    changed = read_study(write(tmp_path, STUDY.replace("folds = 3", "folds = 4")))
+    again = run_study(planted, changed, no_bar)
+    assert again.filter("ran")["step"].to_list() == [
+        "decode one planted on faces",
+        "decode two planted on faces",
+        "compare 2 layers on faces",
+    ]
+    reselected = read_study(write(tmp_path, STUDY.replace("0.05", "0.04")))
+    assert run_study(planted, reselected, no_bar).filter("ran").height == 8
+
+
+WRONG = {
+    "an unknown section": ("[[sets]]\n", "[[set]]\n", 3, "unknown key 'set'"),
+    "an unknown key": ("folds = 3", "fold = 3", 25, "unknown key 'fold'"),
+    "an option of another analysis": ("alpha = 0.05", "folds = 3", 20, "unknown key 'folds'"),
+    "a wrong type": ("folds = 3", 'folds = "3"', 25, "folds must be a whole number, not '3'"),
+    "a truth for a number": ("folds = 3", "folds = true", 25, "folds must be a whole number"),
+    "layers as text": ('["planted"]', '"planted"', 11, "layers must be a list of texts"),
+    "a set that is not declared": ('morphs = "morphs"', 'morphs = "m"', 36, "'m' is none of the"),
+    "a network that is not": ('networks = ["one"]', 'networks = ["1"]', 37, "'1' is none of the"),
+    "an unknown analysis": ('run = "decode"', 'run = "encode"', 23, "run must be one of select"),
+    "a key that is missing": ('morphs = "morphs"\n', "", 33, "lacks morphs"),
+    "a name twice": ('name = "two"', 'name = "one"', 14, "one is declared twice"),
+    "render without people": (
+        'name = "faces"',
+        "render = {seed = 1}\nname = 'faces'",
+        4,
+        "identities",
+    ),
+    "no TOML": ("folds = 3", "folds =", 25, "Invalid value"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_the_line_of_what_is_wrong_is_named(tmp_path: Path, name: str) -> None:
+    old, new, line, message = WRONG[name]
+    path = write(tmp_path, STUDY.replace(old, new, 1))
+    with pytest.raises(BadInput, match=re.escape(message)) as error:
+        read_study(path)
+    assert f"line {line}" in str(error.value)
+
+
+MISSING = {
+    "a set": ('name = "morphs"\n', 'name = "more"\n', 6, "the set more is not registered"),
+    "a network": ('name = "two"', 'name = "three"', 13, "There is no architecture 'three'"),
+    "a layer": ('["planted"]', '["deep"]', 9, "one has no layer 'deep'"),
+    "a manifest": (
+        'name = "morphs"\n',
+        'name = "more"\nmanifest = "none.csv"\n',
+        6,
+        "the manifest none.csv of more does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_the_warehouse_lacks_is_named_before_anything_runs(
+    planted: Warehouse, tmp_path: Path, name: str
+) -> None:
+    old, new, line, message = MISSING[name]
+    text = STUDY.replace('morphs = "morphs"', 'morphs = "more"') if "more" in new else STUDY
+    study = read_study(write(tmp_path, text.replace(old, new, 1)))
+    with pytest.raises(BadInput, match=message) as error:
+        run_study(planted, study, no_bar)
+    assert f"line {line}" in str(error.value)
+    assert planted.frame("FROM runs").is_empty()
+
+
+@pytest.mark.parametrize("name", ["zhou2022", "demo"])
+def test_the_examples_are_valid(name: str) -> None:
+    study = read_study(ROOT / "examples" / f"{name}.toml")
+    assert study.analyses[0].values["run"] == "select"
+
+
+def test_a_study_at_the_command_line(fexp: Fexp, planted: Warehouse, tmp_path: Path) -> None:
+    assert fexp("study", "init", "new.toml").returncode == 0
+    refused = fexp("study", "init", "new.toml")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    write(tmp_path, STUDY)
+    checked = fexp("-w", planted.root, "study", "check", "study.toml", "-f", "csv")
+    assert checked.stdout.count("false") == 8, checked.stderr
+    done = fexp("-w", planted.root, "study", "run", "study.toml", "-f", "csv")
+    assert (done.returncode, done.stdout.count("true")) == (0, 8), done.stderr
