@@ -4,7 +4,7 @@
 -- the two expressions: the highest pairs are those the units predict to be confused. Tuning to
 -- all expressions sums to 0, so that the mean over pairs lies below 0 and not at it.
 SELECT
-    a.expression AS expression,
+    a.expression,
     b.expression AS other,
     count(*) AS units,
     corr(a.tuning, b.tuning) AS similarity
