@@ -77,7 +77,7 @@ def _answer(wh: Warehouse, question: str) -> None:
         messages.print("Interrupted.", style="red")
 
 
-def interruptible(wh: Warehouse, work: Callable[[], None]) -> None:
+def interruptible(wh: Warehouse, work: Callable[[], object]) -> None:
     """Run queries in a thread, so that Ctrl-C stops them at once.
 
     Raises
