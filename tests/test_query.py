@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +13,6 @@ import pytest
 from conftest import Fexp, state
 
 from fexp_store import BadInput, Warehouse
-
-LONG = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range * b.range = 7"
 
 REFUSED = {
     "insert": "INSERT INTO stored.runs FROM stored.runs",
@@ -156,32 +150,3 @@ def test_the_shell_answers_over_several_lines(ingested: Warehouse) -> None:
     assert "activations" in done.stdout
     assert done.stderr.count("open for reading only") == 1
     assert "three" in done.stdout
-
-
-def test_ctrl_c_returns_to_the_prompt_at_once(own_copy: Warehouse) -> None:
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "fexp_store.cli", "-w", str(own_copy.root), "sql"]
-    shell = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    seen = _read_until(ours, b"fexp> ", 60)
-    os.write(ours, f"{LONG};\n".encode())
-    time.sleep(2)
-    shell.send_signal(signal.SIGINT)
-    start = time.monotonic()
-    seen = _read_until(ours, b"Interrupted.", 10)
-    assert time.monotonic() - start < 2, seen
-    os.write(ours, b"SELECT 6 * 7 AS answer;\n")
-    _read_until(ours, b"42", 20)
-    os.write(ours, b".quit\n")
-    assert shell.wait(20) == 0
-    os.close(ours)
-    assert LONG in (own_copy.root / ".local" / "sql_history").read_text()
-
-
-def _read_until(terminal: int, words: bytes, seconds: float) -> bytes:
-    seen = b""
-    end = time.monotonic() + seconds
-    while words not in seen:
-        assert time.monotonic() < end, seen
-        seen += os.read(terminal, 4096)
-    return seen

@@ -58,7 +58,7 @@ def anova(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.Data
         One row per unit: the columns of the macro ``expression_anova``, and p_expression,
         p_identity, eta_squared_expression, eta_squared_identity (null without variance).
     """
-    blocks = wh.matrix_blocks(network, layer, stimulus_set, block_bytes=8 << 20)
+    blocks = wh.matrix_blocks(network, layer, stimulus_set)
     return pl.concat(_tables(blocks))
 
 
