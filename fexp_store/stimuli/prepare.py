@@ -23,8 +23,8 @@ from fexp_store.warehouse.names import check_name
 
 Points = NDArray[np.float64]
 
-EYES_AT = np.array([[0.36, 0.44], [0.64, 0.44]])
-"""Where the eyes go, as shares of the side: the middle of the oval, as on rendered faces."""
+EYES_AT = np.array([[0.335, 0.365], [0.665, 0.365]])
+"""Where the middles of the eyes go, as shares of the side: where rendered faces have them."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Of red, green and blue, ITU-R BT.601."""
