@@ -19,8 +19,8 @@ from fexp_store.errors import FexpError
 Task = TypeVar("Task")
 Done = TypeVar("Done")
 
-MAX_WORKERS = 4
-"""A renderer takes about 0.4 GB, so that more than four could need more than 2 GB."""
+MAX_WORKERS = 3
+"""A renderer takes about 0.5 GB, so that more could need more than 2 GB together."""
 
 
 def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
