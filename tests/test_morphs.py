@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -151,6 +152,17 @@ def test_the_same_morph_again_is_nothing_to_do_and_another_is_a_conflict(wh: War
     with pytest.raises(Conflict, match="choose another name"):
         morph_set(wh, "faces", "rendered", HAPPINESS_ANGER, levels=5)
     assert state(wh) == before
+
+
+def test_a_warehouse_made_before_there_were_landmarks_opens(
+    empty: Warehouse, photographs: Path
+) -> None:
+    add_manifest(empty, "set", photographs / "manifest.csv")
+    shutil.rmtree(empty.root / "landmarks")
+    older = Warehouse(empty.root)
+    assert older.frame("SELECT count(*) AS n FROM landmarks")["n"].to_list() == [0]
+    with pytest.raises(BadInput, match="There are no landmarks of 1-000"):
+        morph_set(older, "set", "new", HAPPINESS_ANGER)
 
 
 def test_jittered_faces_are_warped(wh: Warehouse) -> None:
