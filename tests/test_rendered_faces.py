@@ -389,7 +389,7 @@ def test_a_real_face_network_knows_people_again_under_other_expressions(seen):
 
 def test_expressions_are_told_apart_by_a_face_network_s_conv4_3_on_unseen_people(seen):
     linear_model = pytest.importorskip("sklearn.linear_model")
-    units = seen["conv4_3"]
+    units = seen["conv4_3"][:, ::4]  # a quarter of the units is enough, and quick
     units = (units - units.mean(axis=0)) / (units.std(axis=0) + 1e-6)
     model = linear_model.LogisticRegression(max_iter=300, C=0.01)
     right = [
