@@ -11,6 +11,7 @@ from fexp_store.cli import (
     query,
     responses,
     stimuli,
+    stimuli_made,
     study,
     warehouse,
 )
@@ -32,4 +33,4 @@ for module in (
 ):
     module.add_to(app)
 
-__all__ = ["app"]
+__all__ = ["app", "stimuli_made"]

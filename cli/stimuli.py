@@ -1,4 +1,4 @@
-"""``fexp stimuli``: register, render and look at stimulus sets."""
+"""``fexp stimuli``: register stimulus sets and look at them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from fexp_store import schemas
 from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
+from fexp_store.errors import BadInput
+from fexp_store.stimuli.choices import Choice, Doubles, choose, describe, doubled, incomplete
+from fexp_store.stimuli.photographs import Photograph, named
 
 stimuli = typer.Typer(cls=Commands, no_args_is_help=True, help="Stimulus sets.")
 
@@ -26,53 +29,121 @@ def add_to(app: typer.Typer) -> None:
 def add(
     ctx: typer.Context,
     name: SetArgument,
-    manifest: Annotated[
-        Path, typer.Argument(help="CSV with the columns path, identity and expression.")
+    images: Annotated[
+        Path,
+        typer.Argument(help="Directory of images, or a CSV or Parquet manifest that lists them."),
     ],
+    layout: Annotated[
+        str | None,
+        typer.Option(help="How the files are named: kdef, rafd, nimstim, rafdb or jaffe."),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help='Or a pattern, such as "{identity}_{expression}.jpg".')
+    ] = None,
+    view: Annotated[str | None, typer.Option(help="Only this view, for example frontal.")] = None,
+    gaze: Annotated[str | None, typer.Option(help="Only this gaze, for example frontal.")] = None,
+    expressions: Annotated[
+        str | None, typer.Option(help="Only these expressions, with commas between.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only images with this attribute; repeatable."),
+    ] = None,
+    doubles: Annotated[
+        Doubles | None,
+        typer.Option(
+            help="Several images of one identity and expression: refuse them (the default for a "
+            "directory), take the first by path, or keep all (the default for a manifest)."
+        ),
+    ] = None,
+    copy: Annotated[
+        bool, typer.Option("--copy", help="Also keep the images in the warehouse.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse files that do not fit, and doubles in a manifest."),
+    ] = False,
+    output_format: FormatOption = Format.table,
 ) -> None:
-    """Register the images that a manifest lists; paths in it are relative to it.
+    """Register the images of a directory, or those that a manifest lists.
 
-    Further columns become attributes. The images stay where they are.
+    A manifest has the columns path (relative to it), identity and expression; further columns
+    become attributes. Every image is decoded before anything is registered. The images stay where
+    they are. If the design has gaps or doubles, a table of the identities concerned is printed
+    with the number of images of each expression.
 
-    Example:
-
+    Examples
+    --------
         fexp stimuli add set1 photographs/manifest.csv
+
+        fexp stimuli add kdef KDEF --layout kdef --view frontal --where session=A
+
+        fexp stimuli add mine faces --pattern "{identity}_{expression}.jpg" --copy
     """
-    from fexp_store.stimuli.sets import add_manifest, read_set
+    from fexp_store.stimuli.sets import add_photographs
 
     wh = open_warehouse(ctx)
-    new = add_manifest(wh, name, manifest)
-    count = read_set(wh, name).height
-    messages.print(
-        f"Registered {name}: {count} images."
-        if new
-        else f"{name} is registered already with these {count} images; nothing to do."
+    listed, source = _listed(images, layout, pattern, strict=strict)
+    is_manifest = layout is None and pattern is None
+    kept = Doubles.keep if is_manifest and not strict else Doubles.refuse
+    choice = Choice(
+        expressions=tuple(filter(None, (expressions or "").split(","))),
+        where=_conditions(where or [], view=view, gaze=gaze),
+        doubles=doubles or kept,
     )
+    chosen = choose(listed, choice)
+    directory = images.parent if is_manifest else images
+    with bar(f"Verifying {name}") as started:
+        new = add_photographs(wh, name, directory, chosen, source, copy=copy, started=started)
+    if cells := doubled(chosen):
+        messages.print(f"Warning: {describe(cells)}.", style="yellow", markup=False)
+    messages.print(
+        f"Registered {name}: {len(chosen)} images."
+        if new
+        else f"{name} is registered already with these {len(chosen)} images; nothing to do."
+    )
+    gaps = incomplete(chosen)
+    if not gaps.is_empty():
+        print_frame(gaps, output_format)
 
 
-@stimuli.command()
-def render(
-    ctx: typer.Context,
-    name: SetArgument,
-    identities: Annotated[int, typer.Option(min=1, help="Number of people.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the people's faces.")] = 0,
-    neutral: Annotated[bool, typer.Option(help="Also render neutral faces.")] = False,
-) -> None:
-    """Render people with the six basic expressions, and register the images.
+def _listed(
+    images: Path, layout: str | None, pattern: str | None, *, strict: bool
+) -> tuple[list[Photograph], str]:
+    """List the images that the arguments name, and say where they come from."""
+    from fexp_store.stimuli.layouts import known_layout, layout_of_pattern
+    from fexp_store.stimuli.manifests import read_manifest
+    from fexp_store.stimuli.photographs import list_directory
 
-    The faces are parametric models under an open licence, a stand-in for photographs; people
-    have not rated their expressions. Needs the extra `stimuli`.
+    if layout is not None and pattern is not None:
+        raise BadInput("Give a layout or a pattern, not both.")
+    if layout is None and pattern is None:
+        if images.is_dir():
+            raise BadInput(
+                f"{images} is a directory: say how its files are named with --layout or --pattern, "
+                "or give a manifest."
+            )
+        return read_manifest(images), images.name
+    names = known_layout(layout) if layout is not None else layout_of_pattern(pattern or "")
+    listing = list_directory(images, names)
+    if listing.others:
+        ignored = f"{named(listing.others)} in {images} not named like {names.example}"
+        if strict:
+            raise BadInput(f"{ignored}; remove or rename them, or leave --strict out.")
+        messages.print(f"Warning: ignored {ignored}.", style="yellow", markup=False)
+    if listing.left_out:
+        messages.print(f"Left out {listing.left_out} images of other expressions.")
+    return listing.photographs, names.source
 
-    Example:
 
-        fexp stimuli render faces --identities 24 --seed 1
-    """
-    from fexp_store.stimuli.rendered_sets import render_set
-
-    wh = open_warehouse(ctx)
-    with bar(f"Rendering {name}") as started:
-        count = render_set(wh, name, identities, seed, neutral=neutral, started=started)
-    messages.print(f"Rendered and registered {name}: {count} images.")
+def _conditions(where: list[str], **named_ones: str | None) -> dict[str, str]:
+    conditions = {key: value for key, value in named_ones.items() if value is not None}
+    for text in where:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(f"{text!r} is no condition; write it as NAME=VALUE.")
+        conditions[key] = value
+    return conditions
 
 
 @stimuli.command("list")

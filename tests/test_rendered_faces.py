@@ -17,6 +17,7 @@ from PIL import Image
 from fexp_store.errors import BadInput
 from fexp_store.networks.dlib_format import read_face_resnet
 from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
+from fexp_store.networks.responses import responses
 
 pytest.importorskip("anny")
 pytest.importorskip("pyvista")
@@ -356,7 +357,12 @@ def test_expressions_are_told_apart_by_landmarks_of_unseen_people(crowd):
     assert np.mean(right) >= 0.9
 
 
-def test_a_real_face_network_knows_people_again_under_other_expressions(crowd):
+LABEL, WHO = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
+
+
+@pytest.fixture(scope="module")
+def seen(crowd) -> dict[str, NDArray[np.float32]]:
+    """What dlib's face network makes of the crowd: conv4_3 and the embedding, a row per image."""
     if importlib.util.find_spec("face_recognition_models") is None:
         pytest.skip("face-recognition-models is not installed")
     net = DlibFaceResNet()
@@ -365,9 +371,30 @@ def test_a_real_face_network_knows_people_again_under_other_expressions(crowd):
     pixels = np.stack([PREPROCESSING.pixels(Image.fromarray(image)) for image in crowd[0]])
     mean = np.array(PREPROCESSING.mean, np.float32)[:, None, None]
     std = np.array(PREPROCESSING.std, np.float32)[:, None, None]
+    layers = {"conv4_3": "conv4_3", "embedding": "embedding"}
     with torch.no_grad():
-        found = net(torch.tensor((pixels.astype(np.float32) - mean) / std)).numpy()
-    label, who = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
-    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
-    others = np.where(label[:, None] == label[None], np.inf, apart)
-    assert np.mean(who[others.argmin(axis=1)] == who) >= 0.8
+        found = responses(net, layers, torch.tensor((pixels.astype(np.float32) - mean) / std))
+    return {layer: values.flatten(1).numpy() for layer, values in found.items()}
+
+
+def test_a_real_face_network_knows_people_again_under_other_expressions(seen):
+    apart = np.linalg.norm(seen["embedding"][:, None] - seen["embedding"][None], axis=-1)
+    others = np.where(LABEL[:, None] == LABEL[None], np.inf, apart)
+    assert np.mean(WHO[others.argmin(axis=1)] == WHO) >= 0.8
+    same_person = WHO[:, None] == WHO[None]
+    same = apart[same_person & (LABEL[:, None] != LABEL[None])]
+    different = np.sort(apart[~same_person])
+    assert 1 - np.mean(np.searchsorted(different, same)) / len(different) >= 0.9
+
+
+def test_expressions_are_told_apart_by_a_face_network_s_conv4_3_on_unseen_people(seen):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    units = seen["conv4_3"][:, ::4]  # a quarter of the units is enough, and quick
+    units = (units - units.mean(axis=0)) / (units.std(axis=0) + 1e-6)
+    model = linear_model.LogisticRegression(max_iter=300, C=0.01)
+    right = [
+        model.fit(units[k != WHO % 4], LABEL[k != WHO % 4]).predict(units[k == WHO % 4])
+        == LABEL[k == WHO % 4]
+        for k in range(4)
+    ]
+    assert np.mean(right) >= 0.7

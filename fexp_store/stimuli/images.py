@@ -16,6 +16,12 @@ from fexp_store.warehouse.files import inside, read_local, write_bytes
 MAX_PIXELS = 100_000_000
 """Images with more pixels than this are refused before they are decoded (a decompression bomb)."""
 
+MIN_SIDE = 16
+"""Images with fewer rows or columns are refused: no face can be seen in them."""
+
+MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+"""Pillow's names of the pixel formats that become RGB without a choice of colour space."""
+
 ROOTS = "image_roots"
 """Machine-local record of where the images of each stimulus set are."""
 
@@ -45,6 +51,17 @@ def decode(content: bytes, name: str) -> Image.Image:
         reason = "is empty" if not content else f"is no image that can be decoded ({error})"
         raise BadInput(f"{name} {reason}.") from None
     return image
+
+
+def check_picture(image: Image.Image, name: str) -> None:
+    """Refuse an image that is neither RGB nor greyscale of 8 bits, or is tiny."""
+    if image.mode not in MODES:
+        raise BadInput(
+            f"{name} has pixels of the kind {image.mode}; convert it to 8-bit RGB or greyscale."
+        )
+    if min(image.size) < MIN_SIDE:
+        width, height = image.size
+        raise BadInput(f"{name} has only {width} x {height} pixels.")
 
 
 def read(path: Path) -> bytes:

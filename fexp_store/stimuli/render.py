@@ -12,6 +12,7 @@ from fexp_store.errors import BadInput
 from fexp_store.stimuli.faces import Person, unit_target
 from fexp_store.stimuli.head_mesh import MISSING
 from fexp_store.stimuli.landmarks import project
+from fexp_store.stimuli.oval import oval
 from fexp_store.stimuli.scene import build
 from fexp_store.stimuli.shading import Light, occlusion
 
@@ -131,26 +132,6 @@ def _render(
             parts, points = build(who, _add(expression, shot.gaze), shot.light, shot.turn)
             image = _develop(*canvas.draw(parts), look, mask)
             yield image, project(points, DISTANCE, look.size)
-
-
-def oval(size: int) -> NDArray[np.float64]:
-    """Draw the soft-edged oval of the study's pictures.
-
-    Parameters
-    ----------
-    size : int
-        Pixels.
-
-    Returns
-    -------
-    float64 array of shape (size, size, 1)
-        1 inside, 0 outside.
-    """
-    place = (np.arange(size) + 0.5) / size * 2 - 1
-    across, down = np.meshgrid(place, place)
-    away = np.hypot(across / 0.72, down / 0.99)
-    share = np.clip((1 - away) / 0.035, 0, 1)
-    return (share * share * (3 - 2 * share))[..., None]
 
 
 def _develop(

@@ -2,28 +2,64 @@
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from fexp_store.errors import BadInput, Conflict, FexpError
-from fexp_store.stimuli import images
+from fexp_store.errors import BadInput
+from fexp_store.stimuli import images, landmark_store
 from fexp_store.stimuli.expressions import BASIC, NEUTRAL
 from fexp_store.stimuli.faces import person, recipes
 from fexp_store.stimuli.render import Look, render_faces
-from fexp_store.stimuli.sets import register
-from fexp_store.warehouse import Warehouse, tables
+from fexp_store.stimuli.sets import made_before, register, stimulus
+from fexp_store.stimuli.workers import png, spread
+from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
+
+ATTRIBUTE = "rendered"
+"""Attribute of a rendered image: JSON of what it was rendered from."""
+
+Rendered = tuple[bytes, NDArray[np.float64]]
+"""A PNG, and the landmarks in it."""
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """One rendered person with some expression strength and look.
+
+    Attributes
+    ----------
+    seed, index : int
+        Of the person, see ``faces.person``.
+    intensity : float
+        What the weights of the recipes are multiplied by.
+    look : Look
+    """
+
+    seed: int
+    index: int
+    intensity: float
+    look: Look
+
+    def weights(self, expression: str) -> dict[str, float]:
+        """Return the ARKit units of an expression and their weights."""
+        return {unit: self.intensity * w for unit, w in recipes()[expression].items()}
+
+    def to_json(self) -> str:
+        """Write it as the attribute of an image."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Sitting:
+        """Read the attribute of an image."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(**values | {"look": Look(**values["look"])})
 
 
 def render_set(
@@ -33,13 +69,14 @@ def render_set(
     seed: int,
     *,
     neutral: bool = False,
+    intensity: float = 1.0,
     look: Look | None = None,
     started: Callable[[int], Callable[[int], None]] = lambda _total: lambda _n: None,
 ) -> int:
     """Render people with the basic expressions and register the images as a set.
 
-    The images are kept in the warehouse's ``images/``. A set that was rendered before with the
-    same parameters is left as it is.
+    The images are kept in the warehouse's ``images/`` and their 68 landmarks in its table
+    ``landmarks``. A set that was rendered before with the same parameters is left as it is.
 
     Parameters
     ----------
@@ -49,6 +86,8 @@ def render_set(
         Of the people; the first people of a larger set with this seed are the same.
     neutral : bool
         Whether to render neutral faces too.
+    intensity : float
+        Strength of the expressions, above 0 and at most 1.5; 1 is the recipe.
     look : Look, optional
     started : callable, optional
         Called with the number of images; returns a function called with the number rendered.
@@ -63,92 +102,68 @@ def render_set(
     Conflict
         If the name is taken by another set.
     BadInput
-        If the extra ``stimuli`` is not installed.
+        If a parameter is out of range, or the extra ``stimuli`` is not installed.
     """
     check_name("stimulus set", name)
+    if not 0 < intensity <= 1.5:
+        raise BadInput(f"The intensity must be above 0 and at most 1.5: got {intensity}")
+    look = look or Look()
     expressions = (*BASIC, NEUTRAL) if neutral else BASIC
-    source = _source(identities, seed, look or Look())
+    source = (
+        f"rendered with {renderer()}: {identities} identities, seed {seed}, "
+        f"intensity {intensity:g}, {look}"
+    )
     count = identities * len(expressions)
-    if _rendered_before(wh, name, source, count):
+    if made_before(wh, name, source, count):
         return count
     advance = started(count)
     rows: list[dict[str, Any]] = []
-    for index, pictures in enumerate(_rendered(identities, seed, expressions, look or Look())):
-        for expression, picture in zip(expressions, pictures, strict=True):
+    landmarks: dict[str, NDArray[np.float64]] = {}
+    sittings = [Sitting(seed, index, intensity, look) for index in range(identities)]
+    work = partial(render_expressions, expressions)
+    for sitting, faces in zip(sittings, spread(work, sittings), strict=True):
+        for expression, (picture, points) in zip(expressions, faces, strict=True):
             digest = images.keep(wh.root, picture)
-            rows.append(_row(len(rows), digest, f"{seed}-{index:03d}", expression, source))
-        advance(len(pictures))
+            landmarks[digest] = points
+            rows.append(
+                stimulus(
+                    len(rows),
+                    digest,
+                    f"{seed}-{sitting.index:03d}",
+                    source,
+                    expression=expression,
+                    attributes={ATTRIBUTE: sitting.to_json()},
+                )
+            )
+        advance(len(faces))
+    landmark_store.store(wh, landmarks)
     register(wh, name, rows)
     return count
 
 
-def _rendered(
-    identities: int, seed: int, expressions: tuple[str, ...], look: Look
-) -> Iterator[list[bytes]]:
-    """Render one person after the other, in processes of their own.
+def render_expressions(expressions: tuple[str, ...], sitting: Sitting) -> list[Rendered]:
+    """Render one image for each expression of one person."""
+    return render_weights(sitting, [sitting.weights(e) for e in expressions])
 
-    VTK and torch each bring a copy of LLVM; in one process, whichever comes second can crash.
+
+def render_weights(sitting: Sitting, weights: list[Mapping[str, float]]) -> list[Rendered]:
+    """Render one image of one person for each mapping of ARKit units to weights."""
+    who = person(sitting.seed, sitting.index)
+    faces = render_faces([who] * len(weights), weights, sitting.look)
+    return [(png(pixels), points) for pixels, points in faces]
+
+
+def renderer() -> str:
+    """Name the renderer and its version.
+
+    Raises
+    ------
+    BadInput
+        If the extra ``stimuli`` is not installed.
     """
-    workers = min(identities, os.cpu_count() or 1)
-    render = partial(_render_person, seed, expressions, look)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        try:
-            yield from pool.map(render, range(identities))
-        except BrokenProcessPool:
-            raise FexpError(
-                "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
-                "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
-            ) from None
-
-
-def _render_person(seed: int, expressions: tuple[str, ...], look: Look, index: int) -> list[bytes]:
-    """Return one PNG for each expression of one person."""
-    who = person(seed, index)
-    weights = recipes() | {NEUTRAL: {}}
-    faces = render_faces([who] * len(expressions), [weights[e] for e in expressions], look)
-    return [_png(pixels) for pixels, _landmarks in faces]
-
-
-def _row(
-    number: int, image_sha256: str, identity: str, expression: str, source: str
-) -> dict[str, Any]:
-    return {
-        "stimulus_id": number,
-        "image_sha256": image_sha256,
-        "file": None,
-        "identity": identity,
-        "expression": expression,
-        "source": source,
-        "morph_from": None,
-        "morph_to": None,
-        "morph_level": None,
-        "attributes": {},
-    }
-
-
-def _source(identities: int, seed: int, look: Look) -> str:
     try:
-        renderer = f"anny {version('anny')}"
+        return f"anny {version('anny')}"
     except PackageNotFoundError:
         raise BadInput(
             "Rendering faces needs the extra 'stimuli': pip install 'fexp-store[stimuli]'"
         ) from None
-    return f"rendered with {renderer}: {identities} identities, seed {seed}, {look}"
-
-
-def _rendered_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
-    stored = tables.read(wh.root, "stimuli").filter(stimulus_set=name)
-    if stored.is_empty():
-        return False
-    if stored["source"][0] != source or stored.height != count:
-        raise Conflict(
-            f"A stimulus set {name} that was not rendered with these parameters is registered "
-            "already; sets never change, so choose another name."
-        )
-    return True
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="png")
-    return buffer.getvalue()

@@ -12,6 +12,7 @@ from fexp_store.stimuli import images
 from fexp_store.warehouse import Warehouse
 
 MAX_IDENTITIES = 12
+MAX_LEVELS = 11
 _CAPTION = 18  # pixels below each image
 _GAP = 4
 
@@ -46,12 +47,16 @@ def contact_sheet(
 def set_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
     """Show a set: a row per identity (at most `MAX_IDENTITIES`), a column per expression.
 
+    A set of morphs has a row per identity and continuum, a column per level (at most `MAX_LEVELS`).
+
     Parameters
     ----------
     rows : DataFrame
         What `fexp_store.stimuli.sets.read_set` returned.
     """
-    expressions = rows["expression"].unique().sort().to_list()
+    if rows["morph_level"].is_not_null().all():
+        return _morph_sheet(wh, rows)
+    expressions = rows["expression"].drop_nulls().unique().sort().to_list()
     identities = rows["identity"].unique(maintain_order=True).to_list()[:MAX_IDENTITIES]
     cells = {(r["identity"], r["expression"]): r for r in rows.iter_rows(named=True)}
     roots = images.roots(wh.root)
@@ -63,6 +68,21 @@ def set_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
     return contact_sheet(tiles, len(expressions))
 
 
+def _morph_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
+    continua = ("identity", "morph_from", "morph_to")
+    levels = rows["morph_level"].unique().sort()
+    columns = min(len(levels), MAX_LEVELS)
+    places = [round(i * (len(levels) - 1) / (columns - 1)) for i in range(columns)]
+    kept = rows.filter(pl.col("morph_level").is_in(levels.gather(places).implode()))
+    strips = kept.partition_by(*continua, maintain_order=True)[:MAX_IDENTITIES]
+    shown = pl.concat(strip.sort("morph_level") for strip in strips)
+    captions = [
+        f"{one[:2]}-{other[:2]} {level:.2f}"
+        for one, other, level in shown.select(*continua[1:], "morph_level").iter_rows()
+    ]
+    return _sheet(wh, shown, captions, columns)
+
+
 def stimuli_sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str]) -> Image.Image:
     """Show some stimuli in the order given, six to a row.
 
@@ -72,9 +92,13 @@ def stimuli_sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str]) ->
         Rows of the view ``stimuli``.
     captions : sequence of str
     """
+    return _sheet(wh, rows, captions, 6)
+
+
+def _sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str], columns: int) -> Image.Image:
     roots = images.roots(wh.root)
     pictures = [_image(wh, row, roots) for row in rows.iter_rows(named=True)]
-    return contact_sheet(list(zip(pictures, captions, strict=True)), 6)
+    return contact_sheet(list(zip(pictures, captions, strict=True)), columns)
 
 
 def _image(

@@ -19,6 +19,9 @@ from fexp_store.errors import Damaged
 
 Result = TypeVar("Result")
 
+_LATER = ("landmarks",)
+"""Tables that warehouses of earlier versions do not have; so may be those of new analyses."""
+
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
 
@@ -39,7 +42,7 @@ def open_table(root: Path, name: str) -> DeltaTable:
     try:
         return DeltaTable(str(root / name))
     except TableNotFoundError:
-        if name.startswith("results/"):  # an analysis this warehouse's maker did not know yet
+        if name.startswith("results/") or name in _LATER:
             _create(root, name)
             return DeltaTable(str(root / name))
         raise Damaged(f"The table {name} is missing from {root}.") from None

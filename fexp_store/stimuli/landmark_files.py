@@ -1,0 +1,99 @@
+"""Files of landmarks: one CSV table for a set, or a webmorph template (.tem) for each image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fexp_store.errors import BadInput
+
+Points = NDArray[np.float64]
+
+N_CSV = 68
+_COLUMNS = {"file": pl.String, "point": pl.Int32, "x": pl.Float64, "y": pl.Float64}
+
+
+def read_landmark_file(path: Path) -> dict[str, Points]:
+    """Read a CSV file of landmarks.
+
+    Parameters
+    ----------
+    path : Path
+        Columns file (as in the set, or the name alone), point (0 to 67, in the order of iBUG
+        300-W), x and y (column and row in pixels, 0 in the middle of the upper left pixel).
+
+    Returns
+    -------
+    dict of str to float64 array of shape (68, 2)
+        By file.
+
+    Raises
+    ------
+    BadInput
+        If it cannot be read, or an image has not each of the 68 points once.
+    """
+    try:
+        rows = pl.read_csv(path, infer_schema=False)
+        rows = rows.select(pl.col(name).str.strip_chars().cast(t) for name, t in _COLUMNS.items())
+    except FileNotFoundError:
+        raise BadInput(f"The landmarks file {path} does not exist.") from None
+    except pl.exceptions.ColumnNotFoundError:
+        raise BadInput(f"The landmarks file {path} needs the columns file, point, x, y.") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"The landmarks file {path} cannot be read: {reason}.") from None
+    found = {}
+    for (file,), part in rows.sort("point").partition_by("file", as_dict=True).items():
+        if part["point"].to_list() != list(range(N_CSV)):
+            raise BadInput(
+                f"The landmarks file {path} has {part.height} points for {file}; "
+                f"it needs each of the {N_CSV} points 0 to {N_CSV - 1} once."
+            )
+        found[str(file)] = _checked(part.select("x", "y").to_numpy(), f"{path}, {file}")
+    return found
+
+
+def read_templates(directory: Path) -> dict[str, Points]:
+    """Read the webmorph templates (``.tem``) of a directory, at any depth.
+
+    Returns
+    -------
+    dict of str to float64 array of shape (points, 2)
+        By path without ``.tem``, relative to the directory, and by name where that is unique.
+
+    Raises
+    ------
+    BadInput
+        If there are none, or one does not hold the number of points that it announces.
+    """
+    paths = sorted(directory.rglob("*.tem"))
+    if not paths:
+        raise BadInput(f"The directory {directory} has no .tem files.")
+    read = {path: _template(path) for path in paths}
+    names = [path.stem for path in paths]
+    by_name = {path.stem: points for path, points in read.items() if names.count(path.stem) == 1}
+    return by_name | {
+        str(path.relative_to(directory).with_suffix("")): points for path, points in read.items()
+    }
+
+
+def _template(path: Path) -> Points:
+    try:
+        lines = path.read_text("utf-8").split("\n")
+        announced = int(lines[0])
+        pairs = [[float(value) for value in line.split()] for line in lines[1 : announced + 1]]
+        points = np.array(pairs, dtype=np.float64).reshape(announced, 2)
+    except (OSError, ValueError):
+        raise BadInput(
+            f"The template {path} is not a number of points and then a column and row for each."
+        ) from None
+    return _checked(points, str(path))
+
+
+def _checked(points: Points, name: str) -> Points:
+    if not np.isfinite(points).all():
+        raise BadInput(f"A landmark of {name} is no finite number.")
+    return points

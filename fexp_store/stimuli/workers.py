@@ -1,0 +1,51 @@
+"""Work on images in processes of their own."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fexp_store.errors import FexpError
+
+Task = TypeVar("Task")
+Done = TypeVar("Done")
+
+MAX_WORKERS = 3
+"""A renderer takes about 0.5 GB, so that more could need more than 2 GB together."""
+
+
+def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
+    """Run `work` on each task, in order, in spawned processes.
+
+    VTK and torch each bring a copy of LLVM; in one process, whichever comes second can crash.
+
+    Raises
+    ------
+    FexpError
+        If a process dies.
+    """
+    workers = max(1, min(len(tasks), os.cpu_count() or 1, MAX_WORKERS))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            yield from pool.map(work, tasks)
+        except BrokenProcessPool:
+            raise FexpError(
+                "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
+                "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
+            ) from None
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode an image, of shape (height, width, 3), as PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png")
+    return buffer.getvalue()
