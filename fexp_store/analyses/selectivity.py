@@ -118,7 +118,7 @@ def select(
     counts = np.empty(0)
     if permutations:
         design = Design.of(read_set(wh, stimulus_set))
-        blocks = (b.values for b in wh.matrix_blocks(**key))
+        blocks = (b.values for b in wh.matrix_blocks(network, layer, stimulus_set))
         counts = null_counts(blocks, design, factor, (threshold, alpha), permutations, seed)
     varying = table["p_expression"].count()
     found = Selectivity(
