@@ -163,7 +163,7 @@ def test_responses_come_from_long_files_too(empty: Warehouse, tmp_path: Path) ->
 
 BAD = {
     "depicted,response\nfear,fear\n": "neither a column count nor a column proportion",
-    "depicted,response,count\nfear,envy,3\n": "'joy' is not an expression",
+    "depicted,response,count\nfear,envy,3\n": "'envy' is not an expression",
     "depicted,response,count\nfear,fear,-3\n": "number of 0 or more in every cell",
     "depicted,fear\nfear,many\n": "number of 0 or more in every cell",
     "depicted,response,count\nfear,fear,3\nfear,fear,4\n": "two values for one depicted",
