@@ -16,7 +16,7 @@ from fexp_store.ingest import Options, ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
 
-MEMORY = 64 << 20
+MEMORY = 32 << 20
 STIMULI = (96, 960)
 
 

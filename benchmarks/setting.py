@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -64,7 +63,14 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, 
 
 def _measured(function: Callable[..., Any], *arguments: Any) -> tuple[Any, int]:
     result = function(*arguments)
-    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result, peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the peak RSS of this process; getrusage would give that of the one it came from."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak) * 1024
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
