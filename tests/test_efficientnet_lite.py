@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.efficientnet_lite import (
@@ -67,7 +68,7 @@ def test_responses_are_those_of_the_original_implementation(model):
 @pytest.mark.parametrize(("name", "label"), [("china.jpg", 698), ("flower.jpg", 985)])
 def test_photographs_are_recognised(model, name, label):
     """scikit-learn ships a palace (ImageNet class 698) and a flower (985, daisy)."""
-    images = pytest.importorskip("sklearn.datasets").load_sample_image(name)
+    images = load_sample_image(name)
     pixels = PREPROCESSING.pixels(Image.fromarray(images))
     with torch.no_grad():
         logits = model(PREPROCESSING.normalise(torch.from_numpy(pixels)[None]))

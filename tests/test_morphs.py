@@ -18,15 +18,11 @@ from fexp_store.errors import BadInput, Conflict
 from fexp_store.stimuli import images, warp
 from fexp_store.stimuli.continua import PAPER, read_continua
 from fexp_store.stimuli.landmark_store import landmarks_of
-from fexp_store.stimuli.prepare import EYES_AT, Preparation, prepare_picture, prepare_set
-from fexp_store.stimuli.sets import add_manifest, read_set
-
-pytest.importorskip("anny")
-pytest.importorskip("pyvista")
-
 from fexp_store.stimuli.morphs import morph_set
+from fexp_store.stimuli.prepare import EYES_AT, Preparation, prepare_picture, prepare_set
 from fexp_store.stimuli.render import Look
 from fexp_store.stimuli.rendered_sets import render_set
+from fexp_store.stimuli.sets import add_manifest, read_set
 
 HAPPINESS_ANGER = (("happiness", "anger"),)
 SIDE = 96

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,15 +12,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from sklearn import linear_model
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.dlib_format import read_face_resnet
 from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
 from fexp_store.networks.responses import responses
-
-pytest.importorskip("anny")
-pytest.importorskip("pyvista")
-
 from fexp_store.stimuli.canvas import NO_OPENGL, Canvas, has_osmesa
 from fexp_store.stimuli.faces import (
     EXPRESSIONS,
@@ -344,7 +340,6 @@ def crowd() -> tuple[list[NDArray[np.uint8]], NDArray[np.float64]]:
 
 
 def test_expressions_are_told_apart_by_landmarks_of_unseen_people(crowd):
-    linear_model = pytest.importorskip("sklearn.linear_model")
     points = crowd[1].reshape(len(crowd[1]), -1)
     points = (points - points.mean(axis=0)) / points.std(axis=0)
     label, who = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
@@ -363,8 +358,6 @@ LABEL, WHO = np.tile(np.arange(6), PEOPLE), np.repeat(np.arange(PEOPLE), 6)
 @pytest.fixture(scope="module")
 def seen(crowd) -> dict[str, NDArray[np.float32]]:
     """What dlib's face network makes of the crowd: conv4_3 and the embedding, a row per image."""
-    if importlib.util.find_spec("face_recognition_models") is None:
-        pytest.skip("face-recognition-models is not installed")
     net = DlibFaceResNet()
     weights = read_face_resnet(packaged_weights())
     net.load_state_dict({name: torch.tensor(values) for name, values in weights.items()})
@@ -388,7 +381,6 @@ def test_a_real_face_network_knows_people_again_under_other_expressions(seen):
 
 
 def test_expressions_are_told_apart_by_a_face_network_s_conv4_3_on_unseen_people(seen):
-    linear_model = pytest.importorskip("sklearn.linear_model")
     units = seen["conv4_3"][:, ::4]  # a quarter of the units is enough, and quick
     units = (units - units.mean(axis=0)) / (units.std(axis=0) + 1e-6)
     model = linear_model.LogisticRegression(max_iter=300, C=0.01)

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from fexp_store import Warehouse
 
@@ -58,7 +57,6 @@ def test_a_matrix_for_rsatoolbox_and_xarray_has_its_labels(ingested: Warehouse) 
     expressions = matrix.stimuli["expression"].to_list()
     assert dataset["obs_descriptors"]["expression"] == expressions
     assert dataset["channel_descriptors"] == {"unit_id": [3, 9]}
-    pytest.importorskip("xarray")
     array = matrix.to_xarray()
     fear = array[array["expression"] == "fear"].values
     assert (fear == matrix.values[np.array(expressions) == "fear"]).all()
