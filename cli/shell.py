@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from fexp_store import FexpError, Warehouse
 from fexp_store.cli.app import messages
@@ -86,22 +86,23 @@ def interruptible(wh: Warehouse, work: Callable[[], object]) -> None:
         Once the query has stopped.
     """
     raised: list[BaseException] = []
+    ended = Event()  # Thread.join, once interrupted, takes a running thread for one that ended
 
     def run() -> None:
         try:
             work()
         except BaseException as error:
             raised.append(error)
+        finally:
+            ended.set()
 
-    thread = Thread(target=run, daemon=True)
-    thread.start()
+    Thread(target=run, daemon=True).start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)
+        while not ended.wait(0.1):
+            pass
     except KeyboardInterrupt:
-        while thread.is_alive():  # it may not have begun to run when first interrupted
+        while not ended.wait(0.1):  # it may not have begun to run when first interrupted
             wh.interrupt()
-            thread.join(0.1)
         raise
     if raised:
         raise raised[0]
