@@ -30,8 +30,8 @@ def plain(ingested: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-def test_every_macro_is_asked_here() -> None:
-    assert set(MACROS) == set(schemas.sql("macros"))
+def test_every_macro_over_activations_is_asked_here() -> None:
+    assert set(MACROS) == set(schemas.sql("macros")) - {"design_faults"}
 
 
 @pytest.mark.parametrize("query", MACROS.values(), ids=MACROS)

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from conftest import state, write_photographs
 from numpy.typing import NDArray
+from planted import add_network, plant, prototype_rows, register_rows
 from polars.testing import assert_frame_equal
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
@@ -191,10 +192,41 @@ def test_missing_and_double_cells_are_named(empty: Warehouse, photographs: Path)
     registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
     ingest(empty, "dlib", ["embedding"], "set1")
     before = state(empty)
-    message = "anger of p0 (0 images), fear of p0 (2 images)."
-    with pytest.raises(BadInput, match=re.escape(message)):
+    cells = "anger of p0 (0 images), fear of p0 (2 images)"
+    with pytest.raises(BadInput, match=re.escape(f"{cells}.")):
         select(empty, "dlib", "embedding", "set1")
+    with pytest.raises(BadInput, match=re.escape(cells)) as refused:
+        empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
+    assert "\n" not in str(refused.value)
+    found = empty.frame("FROM design_faults('set1')")
+    assert found.rows() == [("anger", "p0", 0), ("fear", "p0", 2)]
     assert state(empty) == before
+
+
+def test_a_layer_that_lacks_stimuli_is_refused(empty: Warehouse, photographs: Path) -> None:
+    add_manifest(empty, "set1", photographs)
+    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    fragments.commit(empty.root, [write(empty.root, values, 0, EMBEDDING)])
+    with pytest.raises(BadInput, match="Only 20 of the 24 stimuli"):
+        empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
+    with pytest.raises(BadInput, match="20 of the 24 stimuli of set1"):
+        select(empty, "dlib", "embedding", "set1")
+
+
+def test_a_layer_of_one_unit(empty: Warehouse) -> None:
+    register_rows(empty, "set1", prototype_rows(["ann", "bob", "eve"]))
+    add_network(empty, "net", 1)
+    values = np.random.default_rng(0).normal(size=(18, 1)).astype(np.float32)
+    plant(empty, "net", "set1", values)
+    table = anova(empty, "net", "planted", "set1")
+    macro = empty.frame("FROM expression_anova('net', 'planted', 'set1')")
+    assert_frame_equal(macro, table.select(macro.columns), rel_tol=1e-9)
+    expected = by_statsmodels(values[:, 0], empty.frame("FROM stimuli ORDER BY stimulus_id"))
+    assert table.height == 1
+    assert {k: table[k][0] for k in expected} == pytest.approx(expected, rel=1e-6)
+    found = select(empty, "net", "planted", "set1", permutations=20)
+    assert (found.units, found.varying) == (1, 1)
 
 
 def test_a_layer_that_is_not_stored_is_refused_with_the_command_that_stores_it(

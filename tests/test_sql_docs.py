@@ -11,6 +11,7 @@ from fexp_store import Warehouse
 
 PAGE = (Path(__file__).parents[1] / "docs" / "sql.md").read_text("utf-8")
 CALLS = {
+    "design_faults": "('set1')",
     "expression_anova": "('dlib', 'embedding', 'set1')",
     "unit_tuning": "('dlib', 'embedding', 'set1')",
     "unit_moments": "('dlib', 'embedding', 'set1')",

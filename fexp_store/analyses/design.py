@@ -40,7 +40,7 @@ def check_one_image_per_cell(wh: Warehouse, stimulus_set: str) -> None:
         If a cell is empty or has several images; the message names the cells. Also if the set
         has fewer than two expressions or two identities.
     """
-    faults = wh.frame(schemas.sql("queries")["design_faults"], stimulus_set=stimulus_set)
+    faults = wh.frame("FROM design_faults($stimulus_set)", stimulus_set=stimulus_set)
     if not faults.is_empty():
         cells = [f"{e} of {i} ({n} images)" for e, i, n in faults.iter_rows()]
         more = f" and {len(cells) - _NAMED} more" if len(cells) > _NAMED else ""

@@ -17,6 +17,8 @@ from fexp_store.warehouse.files import inside, replacing
 FILE_NAME = "catalog.duckdb"
 _FORMAT = 1
 _PUBLISHED = ("published_results", "published_confusions")
+_ORDER = {"stimuli": ["stimulus_set", "stimulus_id"]}
+"""Sorted once here; a view with ORDER BY would be sorted in every query that joins it."""
 # Small tables are copied into the catalog; these stay in their files, behind a view.
 _IN_FILES = ("activations", *(name for name in schemas.tables() if name.startswith("results/")))
 
@@ -74,6 +76,7 @@ def attach(root: Path, *, memory_limit: str, threads: int | None) -> duckdb.Duck
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")  # it would go to standard output
+    connection.execute("SET parquet_metadata_cache = true")  # a committed file never changes
     connection.execute(f"SET memory_limit = {_quote(memory_limit)}")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
@@ -119,7 +122,7 @@ def _store_tables(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
             keys = [key for key in schema.partition_by if key in listing.columns]
             listings.append(listing.select(pl.lit(name).alias("table_name"), "path", *keys))
         else:
-            _copy(connection, name, tables.read(root, name))
+            _copy(connection, name, tables.read(root, name).sort(_ORDER.get(name, [])))
     _copy(connection, "files", pl.concat(listings, how="diagonal"))
 
 

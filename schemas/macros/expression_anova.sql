@@ -2,26 +2,49 @@
 -- Returns one row per unit: sums of squares, degrees of freedom, mean squares and F of each factor.
 -- Parameters: network, layer and stimulus set (one image per expression and identity), and
 -- optionally first_unit and last_unit, both inclusive: a large layer is worked through in ranges.
+-- An error names the cells that have not one image, or says how many stimuli are not stored.
 -- F is null for a unit without variance. Formulas: Sokal & Rohlf, Biometry (1995), section 11.1.
 -- Sums of squares are taken around means, and what is below 1e-12 of the total is rounding: 0.
 CREATE MACRO expression_anova(
     of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
 ) AS TABLE
-WITH cells AS MATERIALIZED (
-    SELECT
-        stimulus_id,
-        (dense_rank() OVER (ORDER BY expression))::INTEGER AS expression,
-        (dense_rank() OVER (ORDER BY identity))::INTEGER AS identity
-    FROM stimuli
-    WHERE stimulus_set = of_stimulus_set
+WITH faults AS (
+    SELECT format('{} of {} ({} images)', coalesce(expression, 'none'), identity, n) AS named
+    FROM design_faults(of_stimulus_set)
+    LIMIT 6
 ),
 
--- Levels are numbered, and unit and level are one key: groups are made faster by it.
+refusal AS (
+    SELECT string_agg(named, ', ') AS named
+    FROM faults
+),
+
+cells AS MATERIALIZED (
+    SELECT
+        stimulus_id,
+        (dense_rank() OVER (ORDER BY expression))::USMALLINT AS expression,
+        (dense_rank() OVER (ORDER BY identity))::UINTEGER AS identity
+    FROM stimuli
+    CROSS JOIN refusal
+    WHERE
+        stimulus_set = of_stimulus_set
+        AND CASE
+            WHEN named IS NULL THEN TRUE
+            ELSE error('Each expression of each identity needs one image, but there is: ' || named)
+        END
+),
+
+in_set AS (
+    SELECT count(*) AS stimuli
+    FROM cells
+),
+
 responses AS (
     SELECT
-        a.unit_id::BIGINT << 32 | c.expression AS unit_expression,
-        a.unit_id::BIGINT << 32 | c.identity AS unit_identity,
-        a.activation::DOUBLE AS x
+        a.unit_id,
+        c.expression,
+        c.identity,
+        a.activation AS x
     FROM activations AS a
     INNER JOIN cells AS c USING (stimulus_id)
     WHERE
@@ -33,22 +56,22 @@ responses AS (
 
 by_expression AS (
     SELECT
-        unit_expression >> 32 AS unit_id,
+        unit_id,
         count(*) AS n,
         sum(x) AS total,
         var_pop(x) * count(*) AS ss_within,
         min(x) AS lowest,
         max(x) AS highest
     FROM responses
-    GROUP BY unit_expression
+    GROUP BY unit_id, expression
 ),
 
 by_identity AS (
     SELECT
-        unit_identity >> 32 AS unit_id,
+        unit_id,
         sum(x) AS total
     FROM responses
-    GROUP BY unit_identity
+    GROUP BY unit_id, identity
 ),
 
 expression_sums AS (
@@ -102,7 +125,7 @@ mean_squares AS (
 )
 
 SELECT
-    unit_id::INTEGER AS unit_id,
+    unit_id,
     n,
     ss_expression,
     df_expression,
@@ -123,4 +146,10 @@ SELECT
     ms_error,
     ss_total
 FROM mean_squares
+CROSS JOIN in_set
+WHERE
+    CASE
+        WHEN n = stimuli THEN TRUE
+        ELSE error(format('Only {} of the {} stimuli of the set are stored.', n, stimuli))
+    END
 ORDER BY unit_id;

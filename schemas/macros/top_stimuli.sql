@@ -1,18 +1,27 @@
 -- The stimuli that drive one unit most, over all sets that are stored for its layer.
 -- Parameters: network, layer, unit_id and how many to return. Ties are in order of set and
 -- stimulus.
+-- All responses of the unit are read before any is dropped: told of the limit, a scan is slower.
 CREATE MACRO top_stimuli(of_network, of_layer, of_unit, how_many) AS TABLE
+WITH responses AS MATERIALIZED (
+    SELECT
+        stimulus_set,
+        stimulus_id,
+        activation
+    FROM activations
+    WHERE
+        network = of_network
+        AND layer = of_layer
+        AND unit_id = of_unit
+)
+
 SELECT
-    a.stimulus_set,
-    a.stimulus_id,
-    a.activation,
+    r.stimulus_set,
+    r.stimulus_id,
+    r.activation,
     s.identity,
     s.expression
-FROM activations AS a
+FROM responses AS r
 INNER JOIN stimuli AS s USING (stimulus_set, stimulus_id)
-WHERE
-    a.network = of_network
-    AND a.layer = of_layer
-    AND a.unit_id = of_unit
-ORDER BY a.activation DESC, a.stimulus_set, a.stimulus_id
+ORDER BY r.activation DESC, r.stimulus_set, r.stimulus_id
 LIMIT how_many;

@@ -1,4 +1,4 @@
--- One row per stimulus of every registered set.
+-- One row per stimulus of every registered set, stored in order of set and stimulus.
 CREATE VIEW stimuli AS
 SELECT
     stimulus_set,
@@ -13,5 +13,4 @@ SELECT
     image_sha256,
     attributes,
     set_sha256
-FROM stored.stimuli
-ORDER BY stimulus_set, stimulus_id;
+FROM stored.stimuli;

@@ -1,16 +1,17 @@
 -- Cells of the expression x identity design of a stimulus set that do not hold exactly one image.
--- Parameter: $stimulus_set. Returns expression, identity and the number of images; no row if all
--- is well.
+-- Returns expression, identity and n, the number of images; no row if all is well.
+-- Parameter: stimulus set.
+CREATE MACRO design_faults(of_stimulus_set) AS TABLE
 WITH expressions AS (
     SELECT DISTINCT expression
     FROM stimuli
-    WHERE stimulus_set = $stimulus_set
+    WHERE stimulus_set = of_stimulus_set
 ),
 
 identities AS (
     SELECT DISTINCT identity
     FROM stimuli
-    WHERE stimulus_set = $stimulus_set
+    WHERE stimulus_set = of_stimulus_set
 ),
 
 images AS (
@@ -19,7 +20,7 @@ images AS (
         identity,
         count(*) AS n
     FROM stimuli
-    WHERE stimulus_set = $stimulus_set
+    WHERE stimulus_set = of_stimulus_set
     GROUP BY expression, identity
 )
 
