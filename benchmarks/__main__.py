@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable
 
-from benchmarks import ingest, kills, memory, query, write
+from benchmarks import analyses, ingest, kills, memory, query, study, write
 
 Part = Callable[[], None]
 
@@ -17,6 +17,8 @@ PARTS: dict[str, Part] = {
     "memory": memory.run,
     "kills": kills.run,
     "query": query.run,
+    "analyses": analyses.run,
+    "study": study.run,
 }
 
 if __name__ == "__main__":

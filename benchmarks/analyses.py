@@ -1,4 +1,4 @@
-"""Analyses on noise and at full size: ``python -m benchmarks.analyses`` (minutes).
+"""Analyses on noise and at full size (minutes).
 
 Prints how many of 100 seeds of noise are decoded within the 95 % interval of shuffled labels, the
 Kolmogorov-Smirnov p of the similarity's p over 200 seeds of noise, and the time that decoding
@@ -55,7 +55,7 @@ def similarity_p(seed: int, cells: str) -> float:
     return p
 
 
-def main() -> None:
+def run() -> None:
     """Print the three figures."""
     inside = sum(within_chance(seed) for seed in range(100))
     print(f"noise decoded within chance's 95 % interval: {inside} of 100 seeds", flush=True)
@@ -66,7 +66,3 @@ def main() -> None:
     decoded_noise(104, 1300, 0, 100, 10)
     seconds = time.perf_counter() - start
     print(f"624 x 1,300, 10 folds, 100 shuffles: {seconds:.1f} s", flush=True)
-
-
-if __name__ == "__main__":
-    main()

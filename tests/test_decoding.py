@@ -122,7 +122,7 @@ def noise_within_chance(seed: int, shuffles: int = 100) -> bool:
 
 
 def test_noise_is_decoded_at_chance() -> None:
-    # 100 seeds: `python -m benchmarks.analyses`, within in 95 ± 4. 15 of 20 has p > .999.
+    # 100 seeds: `python -m benchmarks analyses`, within in 95 ± 4. 15 of 20 has p > .999.
     assert sum(noise_within_chance(seed, 40) for seed in range(20)) >= 15
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from conftest import Fexp
 from planted import add_network, morph_rows, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, Warehouse
+from fexp_store.report.bars import no_bar
 from fexp_store.report.study import check, run_study
 from fexp_store.report.study_file import read_study
 
@@ -60,10 +60,6 @@ resamples = 5
 run = "compare"
 stimuli = "faces"
 """
-
-
-def no_bar(_label: str) -> nullcontext:  # type: ignore[type-arg]
-    return nullcontext(lambda _total: lambda _n: None)
 
 
 @pytest.fixture
@@ -137,7 +133,25 @@ WRONG = {
         'name = "faces"',
         "render = {seed = 1}\nname = 'faces'",
         4,
-        "identities",
+        "render needs identities",
+    ),
+    "two origins": (
+        'name = "morphs"',
+        'name = "morphs"\nmanifest = "a.csv"\nmorph = {of = "faces"}',
+        9,
+        "one of manifest and morph",
+    ),
+    "an unknown key in braces": (
+        'name = "morphs"',
+        'name = "morphs"\nmorph = {of = "faces", level = 3}',
+        8,
+        "unknown key 'level'",
+    ),
+    "morphs of a set that comes later": (
+        'name = "faces"',
+        'name = "faces"\nmorph = {of = "morphs"}',
+        5,
+        "'morphs' is none of the [[sets]] before it",
     ),
     "no TOML": ("folds = 3", "folds =", 25, "Invalid value"),
 }
@@ -153,14 +167,29 @@ def test_the_line_of_what_is_wrong_is_named(tmp_path: Path, name: str) -> None:
 
 
 MISSING = {
-    "a set": ('name = "morphs"\n', 'name = "more"\n', 6, "the set more is not registered"),
+    "a set": ('name = "morphs"\n', 'name = "more"\n', 6, "The set more is not registered"),
     "a network": ('name = "two"', 'name = "three"', 13, "There is no architecture 'three'"),
     "a layer": ('["planted"]', '["deep"]', 9, "one has no layer 'deep'"),
+    "a set that is something else": (
+        'name = "faces"\n',
+        'name = "faces"\nrender = {identities = 8}\n',
+        3,
+        "A set faces that was not made so is registered already",
+    ),
+    "a network that is something else": (
+        'name = "two"\n',
+        'name = "two"\ngroup = "twins"\n',
+        13,
+        "A network two with other content is registered already",
+    ),
+    "a kernel": ("folds = 3", 'kernel = "cubic"', 22, "'cubic' is no kernel known here"),
+    "enough folds": ("folds = 3", "folds = 1", 22, "folds must be 2 or more, not 1"),
+    "a file of units": ("folds = 3", 'units = "u.txt"', 22, "The file of units u.txt does not"),
     "a manifest": (
         'name = "morphs"\n',
         'name = "more"\nmanifest = "none.csv"\n',
         6,
-        "the manifest none.csv of more does not exist",
+        "The manifest none.csv of more does not exist",
     ),
 }
 
@@ -182,6 +211,77 @@ def test_what_the_warehouse_lacks_is_named_before_anything_runs(
 def test_the_examples_are_valid(name: str) -> None:
     study = read_study(ROOT / "examples" / f"{name}.toml")
     assert study.analyses[0].values["run"] == "select"
+
+
+RENDERED = """\
+[[sets]]
+name = "faces"
+render = { identities = 2, seed = 3, size = 64, greyscale = true }
+
+[[sets]]
+name = "morphs"
+morph = { of = "faces", continua = "anger-fear", levels = 3 }
+
+[[networks]]
+name = "dlib"
+architecture = "dlib_face"
+untrained = true
+seed = 1
+layers = ["embedding"]
+
+[[analyses]]
+run = "select"
+stimuli = "faces"
+factor = "identity"
+
+[[analyses]]
+run = "select"
+stimuli = "faces"
+alpha = 0.2
+
+[[analyses]]
+run = "tune"
+stimuli = "faces"
+
+[[analyses]]
+run = "decode"
+stimuli = "faces"
+units = "units.txt"
+shuffles = 1
+
+[[analyses]]
+run = "categorize"
+stimuli = "faces"
+morphs = "morphs"
+units = "all"
+resamples = 2
+"""
+
+
+def test_a_study_makes_its_images_and_networks(empty: Warehouse, tmp_path: Path) -> None:
+    (tmp_path / "units.txt").write_text("3\n5\n8\n")
+    study = read_study(write(tmp_path, RENDERED))
+    assert run_study(empty, study, no_bar)["ran"].all()
+    sets = dict(empty.frame("SELECT stimulus_set, count(*) FROM stimuli GROUP BY ALL").rows())
+    assert sets == {"faces": 12, "morphs": 6}
+    assert set(empty.frame("SELECT DISTINCT morph_level FROM identification").to_series()) == {
+        0,
+        0.5,
+        1,
+    }
+    assert empty.frame("SELECT DISTINCT units FROM decoding").item() == "units.txt"
+    tuned = empty.frame("SELECT count(DISTINCT unit_id) FROM tuning").item()
+    selected = empty.frame("SELECT count_if(selective) FROM selectivity").item()
+    assert tuned == selected > 0
+    assert empty.frame("FROM identity_selectivity").height == 128
+    assert not run_study(empty, study, no_bar)["ran"].any()
+    for old, new, line in (("seed = 3", "seed = 4", 1), ("levels = 3", "levels = 5", 5)):
+        changed = read_study(write(tmp_path, RENDERED.replace(old, new)))
+        with pytest.raises(BadInput, match=f"line {line}: A set .* that was not made so"):
+            check(empty, changed)
+    other = read_study(write(tmp_path, RENDERED.replace("seed = 1", "seed = 2")))
+    with pytest.raises(BadInput, match="line 9: A network dlib with other content"):
+        check(empty, other)
 
 
 def test_a_study_at_the_command_line(fexp: Fexp, planted: Warehouse, tmp_path: Path) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import polars as pl
 
-from fexp_store.analyses.basic import read_basic
 from fexp_store.analyses.categorical_fit import fit_rows, paired_fit_tests
-from fexp_store.analyses.classifier import Classifier
 from fexp_store.analyses.curves import MODELS
-from fexp_store.analyses.design import check_complete
 from fexp_store.analyses.identification import (
     CONTINUUM,
     Prototypes,
@@ -18,10 +15,10 @@ from fexp_store.analyses.identification import (
     discrimination,
     identify,
 )
+from fexp_store.analyses.lesson import begin, read_some
 from fexp_store.analyses.results import store
-from fexp_store.analyses.units import choose_units, units_name
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -92,28 +89,20 @@ def categorize(
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 3.
     """
-    classifier = Classifier(components, kernel, c)
-    selected = selected_on or stimulus_set
-    place = {"network": network, "layer": layer}
-    values, stimuli, selection = read_basic(
-        wh, **place, stimulus_set=stimulus_set, units=units, selected_on=selected, seed=seed
-    )
-    check_complete(wh, network, layer, morph_set)
-    chosen = choose_units(wh, network, layer, units, selected, seed=seed)
-    matrix = wh.matrix(network, layer, morph_set, units=chosen.unit_ids.tolist())
-    is_morph = matrix.stimuli["morph_level"].is_not_null()
-    if not is_morph.any():
-        raise BadInput(f"{morph_set} has no morphs: no stimulus of it has a morph_level.")
-    morphs, responses = matrix.stimuli.filter(is_morph), matrix.values[is_morph.to_numpy()]
-    sets = {"stimulus_set": stimulus_set, "morph_set": morph_set}
-    key = {**place, **sets, "units": units_name(units), "two_way": two_way}
-    options = {"selected_on": selected, "selection_run": selection, **asdict(classifier)}
+    place = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
+    options = {"morph_set": morph_set, "two_way": two_way}
+    options |= {"components": components, "kernel": kernel, "c": c}
     options |= {"folds": folds, "seed": seed, "resamples": resamples}
-    run = runs.begin(wh.root, "categorize", key | options)
-
-    labels, people = (stimuli[x].to_numpy().astype(str) for x in ("expression", "identity"))
-    prototypes = Prototypes(values, labels, people)
-    answers = identify(prototypes, responses, morphs, classifier, folds=folds, two_way=two_way)
+    lesson = begin(wh, "categorize", place, units, selected_on, options)
+    is_morph = pl.col("morph_level").is_not_null()
+    read = read_some(wh, network, layer, morph_set, lesson.unit_ids, is_morph)
+    if read.stimuli.is_empty():
+        raise BadInput(f"{morph_set} has no morphs: no stimulus of it has a morph_level.")
+    morphs, responses = read.stimuli, read.values
+    prototypes = Prototypes(lesson.values, lesson.labels, lesson.identities)
+    answers = identify(
+        prototypes, responses, morphs, lesson.classifier, folds=folds, two_way=two_way
+    )
     distances = discrimination(responses, morphs)
     curves, fits = [], []
     for ends, wide in choices(morphs, answers).items():
@@ -133,12 +122,13 @@ def categorize(
         fits.append(fitted.select(*names, pl.all()))
     all_fits = pl.concat(fits)
     r2 = {model: all_fits.filter(model=model)["r2"].to_list() for model in MODELS}
-    found = Categorical(pl.concat(curves), all_fits, paired_fit_tests(r2), run.run_id)
+    found = Categorical(pl.concat(curves), all_fits, paired_fit_tests(r2), lesson.run.run_id)
     frames = {
         "identification": found.identification,
         "discrimination": distances,
         "categorical_fit": found.fits,
         "fit_tests": found.tests,
     }
-    store(wh, run, key, frames)
+    columns = {"morph_set": morph_set, "two_way": two_way}
+    store(wh, lesson.run, lesson.key | columns, frames)
     return found

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fexp_store.analyses.basic import read_basic
-from fexp_store.analyses.classifier import Classifier, similarities
+from fexp_store.analyses.classifier import similarities
 from fexp_store.analyses.decoding import cross_validate, prediction_rows
+from fexp_store.analyses.lesson import begin, read_basic
 from fexp_store.analyses.responses import similar_observers
 from fexp_store.analyses.results import store
 from fexp_store.analyses.similarity import confusion_counts
-from fexp_store.analyses.units import units_name
-from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -106,40 +105,31 @@ def confuse(
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figures 2 and 4.
     """
-    classifier = Classifier(components, kernel, c)
-    tested, selected = test_set or stimulus_set, selected_on or stimulus_set
-    place = {"network": network, "layer": layer}
-    key = place | {"stimulus_set": stimulus_set, "units": units_name(units)}
-    values, stimuli, selection = read_basic(
-        wh, **place, stimulus_set=stimulus_set, units=units, selected_on=selected, seed=seed
-    )
-    options = {
-        "test_set": tested,
-        "selected_on": selected,
-        "selection_run": selection,
-        "folds": folds,
-        "seed": seed,
-        "resamples": resamples,
-    }
-    run = runs.begin(wh.root, "confuse", key | options | asdict(classifier))
-    labels, identities = (stimuli[x].to_numpy().astype(str) for x in ("expression", "identity"))
+    tested = test_set or stimulus_set
+    place = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
+    options = {"test_set": tested, "components": components, "kernel": kernel, "c": c}
+    options |= {"folds": folds, "seed": seed, "resamples": resamples}
+    lesson = begin(wh, "confuse", place, units, selected_on, options)
     shared = 0
     if tested == stimulus_set:
         found = cross_validate(
-            values, labels, identities, classifier=classifier, folds=folds, seed=seed
+            lesson.values,
+            lesson.labels,
+            lesson.identities,
+            classifier=lesson.classifier,
+            folds=folds,
+            seed=seed,
         )
-        predictions = prediction_rows(found.answers[0], stimuli, found.fold)
+        predictions = prediction_rows(found.answers[0], lesson.stimuli, found.fold)
     else:
-        others, rows, _ = read_basic(
-            wh, **place, stimulus_set=tested, units=units, selected_on=selected, seed=seed
-        )
-        answers = similarities(values, others, classifier).classify(labels)
-        predictions = prediction_rows(answers, rows)
-        shared = len(set(rows["identity"]) & set(identities))
+        others = read_basic(wh, network, layer, tested, lesson.unit_ids)
+        images = similarities(lesson.values, others.values, lesson.classifier)
+        predictions = prediction_rows(images.classify(lesson.labels), others.stimuli)
+        shared = len(set(others.stimuli["identity"]) & set(lesson.identities))
 
     right = (predictions["depicted"] == predictions["response"]).to_numpy()
     drawn = bootstrap_accuracy(right, resamples, np.random.default_rng(seed))
-    expressions = sorted(set(predictions["depicted"]) | set(labels))
+    expressions = sorted(set(predictions["depicted"]) | set(lesson.labels.tolist()))
     matrix = confusion_counts(
         predictions["depicted"].to_list(), predictions["response"].to_list(), expressions
     )
@@ -155,8 +145,8 @@ def confuse(
     }
     tested_column = pl.lit(tested).alias("test_set")
     frames = {name: rows.with_columns(tested_column) for name, rows in frames.items()}
-    store(wh, run, key, frames | {"predictions": predictions})
+    store(wh, lesson.run, lesson.key, frames | {"predictions": predictions})
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Confusion(
-        float(right.mean()), float(low), float(high), shared, matrix, similarity, run.run_id
+        float(right.mean()), float(low), float(high), shared, matrix, similarity, lesson.run.run_id
     )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from fexp_store.analyses.basic import read_basic
 from fexp_store.analyses.classifier import Classifier, Labels, Values, similarities
+from fexp_store.analyses.lesson import begin
 from fexp_store.analyses.results import store
-from fexp_store.analyses.units import units_name
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -169,49 +168,38 @@ def decode(
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1C. p: Phipson & Smyth
     2010, Statistical Applications in Genetics and Molecular Biology 9:39.
     """
-    classifier = Classifier(components, kernel, c)
-    selected = selected_on or stimulus_set
-    values, stimuli, selection = read_basic(wh, network, layer, stimulus_set, units, selected, seed)
-    key = {
-        "network": network,
-        "layer": layer,
-        "stimulus_set": stimulus_set,
-        "units": units_name(units),
-    }
-    options = {"selected_on": selected, "selection_run": selection, **asdict(classifier)}
+    place = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
+    options = {"components": components, "kernel": kernel, "c": c}
     options |= {"folds": folds, "seed": seed, "shuffles": shuffles}
-    run = runs.begin(wh.root, "decode", key | options)
-    labels, identities = (
-        stimuli[name].to_numpy().astype(str) for name in ("expression", "identity")
-    )
+    lesson = begin(wh, "decode", place, units, selected_on, options)
     found = cross_validate(
-        values,
-        labels,
-        identities,
-        classifier=classifier,
+        lesson.values,
+        lesson.labels,
+        lesson.identities,
+        classifier=lesson.classifier,
         folds=folds,
         seed=seed,
         shuffles=shuffles,
     )
     frames = {
         "decoding": fold_rows(found),
-        "predictions": prediction_rows(found.answers[0], stimuli, found.fold),
+        "predictions": prediction_rows(found.answers[0], lesson.stimuli, found.fold),
     }
-    store(wh, run, key, frames)
+    store(wh, lesson.run, lesson.key, frames)
     accuracy, *control = found.accuracies().mean(axis=1)
     low, high = np.quantile(control, (0.025, 0.975)) if control else (np.nan, np.nan)
     return Decoding(
-        images=len(labels),
-        identities=stimuli["identity"].n_unique(),
-        units=values.shape[1],
+        images=len(lesson.labels),
+        identities=lesson.stimuli["identity"].n_unique(),
+        units=len(lesson.unit_ids),
         accuracy=float(accuracy),
         sd=float(found.accuracies()[0].std(ddof=1)),
-        chance=1 / stimuli["expression"].n_unique(),
+        chance=1 / lesson.stimuli["expression"].n_unique(),
         shuffled=float(np.mean(control)) if control else np.nan,
         shuffled_low=float(low),
         shuffled_high=float(high),
         p=(1 + sum(x >= accuracy - 1e-12 for x in control)) / (1 + len(control)),
-        run_id=run.run_id,
+        run_id=lesson.run.run_id,
     )
 
 

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from fexp_store.analyses.anova import FACTORS, Design, anova
 from fexp_store.analyses.design import check_complete, check_one_image_per_cell
 from fexp_store.analyses.null import null_counts
-from fexp_store.errors import BadInput
+from fexp_store.analyses.options import check_options
 from fexp_store.networks.records import registered
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, runs, tables
 
 ALPHA = 0.01
 """The study's level: p of the factor below it and p of the other factor above it."""
-CORRECTIONS = ("none", "fdr_bh", "bonferroni")
 TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
 """Where units are stored, by the factor that they are selective for; also the SQL view."""
 
@@ -104,7 +103,9 @@ def select(
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, "Expression-selective units".
     """
-    _check_options(alpha, factor, correction, permutations)
+    check_options(
+        alpha=alpha, factor=factor, correction=correction, permutations=permutations, seed=seed
+    )
     registered(wh, network).layer(layer)
     check_complete(wh, network, layer, stimulus_set)
     check_one_image_per_cell(wh, stimulus_set)
@@ -180,14 +181,3 @@ def _selective(table: pl.DataFrame, factor: str, threshold: float, alpha: float)
     (other,) = set(FACTORS) - {factor}
     rule = (table[f"p_{factor}"] < threshold) & (table[f"p_{other}"] > alpha)
     return rule.fill_null(value=False).alias("selective")
-
-
-def _check_options(alpha: float, factor: str, correction: str, permutations: int) -> None:
-    if not 0 < alpha < 1:
-        raise BadInput(f"alpha is {alpha}; it must lie between 0 and 1.")
-    if factor not in FACTORS:
-        raise BadInput(f"The factor {factor!r} is neither expression nor identity.")
-    if correction not in CORRECTIONS:
-        raise BadInput(f"The correction {correction!r} is none of {', '.join(CORRECTIONS)}.")
-    if permutations < 0:
-        raise BadInput("The number of permutations cannot be negative.")

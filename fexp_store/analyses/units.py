@@ -13,6 +13,9 @@ from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.records import registered
 from fexp_store.warehouse import Warehouse
 
+CHOICES = ("selective", "all", "random")
+"""What `choose_units` knows; anything else names a file."""
+
 
 @dataclass(frozen=True)
 class ChosenUnits:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.analyses.units import units_name
+from fexp_store.analyses.options import check_options
+from fexp_store.analyses.units import CHOICES, units_name
 from fexp_store.errors import BadInput, FexpError, NotFound
 from fexp_store.ingest import Options, ingest
 from fexp_store.networks import registry
 from fexp_store.networks.architectures import architecture
-from fexp_store.networks.records import registered
+from fexp_store.networks.records import Registered, registered
 from fexp_store.networks.registry import Untrained
+from fexp_store.report.bars import Bar
 from fexp_store.report.study_file import ANALYSES, SET_KEYS, Section, Study, options_of
-from fexp_store.stimuli.rendered_sets import render_set
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.report.study_sets import check_set, has_set, make_set
 from fexp_store.warehouse import Warehouse, tables
-
-Bar = Callable[[str], AbstractContextManager[Callable[[int], Callable[[int], None]]]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Step:
     done : callable
         Whether the warehouse has it.
     run : callable
-        Does it; given what makes a progress bar.
+        Does it; given what makes a progress bar (analyses share one, and make none).
     """
 
     what: str
@@ -57,14 +56,18 @@ def check(wh: Warehouse, study: Study) -> pl.DataFrame:
     Raises
     ------
     BadInput
-        If a set or a network is neither declared in full nor registered, a file is not there, or
-        a network has not the layers; the message gives the line.
+        If a set or a network is neither declared in full nor registered, or registered as another
+        one, a file is not there, a network has not the layers, or an option is out of range; the
+        message gives the line.
     """
     for section in study.sets:
-        _check_set(wh, study, section)
+        check_set(wh, study, section)
     for section in study.networks:
         _check_network(wh, study, section)
-    rows = [(step.what, step.done()) for step in steps(wh, study)]
+    for section in study.analyses:
+        _check_analysis(study, section)
+    steps = (*_preparations(wh, study), *_analyses(wh, study))
+    rows = [(step.what, step.done()) for step in steps]
     return pl.DataFrame(rows, schema={"step": pl.String, "done": pl.Boolean}, orient="row")
 
 
@@ -82,22 +85,39 @@ def run_study(wh: Warehouse, study: Study, bar: Bar) -> pl.DataFrame:
         step, ran: whether it was missing.
     """
     check(wh, study)
-    rows = []
-    for step in steps(wh, study):
-        missing = not step.done()
-        if missing:
-            step.run(bar)
-        rows.append((step.what, missing))
+    rows = prepare(wh, study, bar) + analyse(wh, study, bar)
     return pl.DataFrame(rows, schema={"step": pl.String, "ran": pl.Boolean}, orient="row")
 
 
-def steps(wh: Warehouse, study: Study) -> Iterator[Step]:
-    """Everything that a study needs, in an order in which it can be done."""
+def prepare(wh: Warehouse, study: Study, bar: Bar) -> list[tuple[str, bool]]:
+    """Make the missing sets, networks and activations; return each step and whether it ran."""
+    return [_ensure(step, bar) for step in _preparations(wh, study)]
+
+
+def analyse(wh: Warehouse, study: Study, bar: Bar) -> list[tuple[str, bool]]:
+    """Run the missing analyses; return each step and whether it ran."""
+    steps = list(_analyses(wh, study))
+    rows = []
+    with bar("Running analyses") as started:
+        advance = started(len(steps))
+        for step in steps:
+            rows.append(_ensure(step, bar))
+            advance(1)
+    return rows
+
+
+def _ensure(step: Step, bar: Bar) -> tuple[str, bool]:
+    missing = not step.done()
+    if missing:
+        step.run(bar)
+    return step.what, missing
+
+
+def _preparations(wh: Warehouse, study: Study) -> Iterator[Step]:
+    """Sets, networks and activations, in an order in which they can be made."""
     for section in study.sets:
         name = section.values["name"]
-        yield Step(
-            f"set {name}", partial(_has_set, wh, name), partial(_make_set, wh, study, section)
-        )
+        yield Step(f"set {name}", partial(has_set, wh, name), partial(make_set, wh, study, section))
     for section in study.networks:
         name = section.values["name"]
         yield Step(
@@ -112,12 +132,15 @@ def steps(wh: Warehouse, study: Study) -> Iterator[Step]:
                 partial(_stored, wh, name, layers, stimulus_set),
                 partial(_ingest, wh, name, layers, stimulus_set),
             )
+
+
+def _analyses(wh: Warehouse, study: Study) -> Iterator[Step]:
     for section in study.analyses:
         yield from _analysis_steps(wh, study, section)
 
 
 def _analysis_steps(wh: Warehouse, study: Study, section: Section) -> Iterator[Step]:
-    values, options = section.values, options_of(section.values)
+    values, options = section.values, _options(study, section)
     kind = values["run"]
     given = {name: values[key] for key, name in SET_KEYS.items() if key in values}
     places = [
@@ -129,24 +152,27 @@ def _analysis_steps(wh: Warehouse, study: Study, section: Section) -> Iterator[S
     if kind == "compare":
         expected = {**given, **options, "networks": sorted(f"{n}:{layer}" for n, layer in places)}
         call = partial(ANALYSES[kind], wh, places, **given, **options)
-        yield Step(
-            f"compare {len(places)} layers on {sets}",
-            partial(_has_run, wh, kind, expected),
-            partial(_call, call),
-        )
+        what = f"compare {len(places)} layers on {sets}"
+        yield Step(what, partial(_has_run, wh, kind, expected), partial(_call, call))
         return
     for network, layer in places:
         place = {"network": network, "layer": layer}
         call = partial(ANALYSES[kind], wh, **place, **given, **options)
-        yield Step(
-            f"{kind} {network} {layer} on {sets}",
-            partial(_has_run, wh, kind, {**place, **given, **options}),
-            partial(_call, call),
-        )
+        what = f"{kind} {network} {layer} on {sets}"
+        expected = {**place, **given, **options}
+        yield Step(what, partial(_has_run, wh, kind, expected), partial(_call, call))
 
 
 def _call(analysis: Callable[[], Any], _bar: Bar) -> None:
     analysis()
+
+
+def _options(study: Study, section: Section) -> dict[str, Any]:
+    """All options of an analysis; a file of units is relative to the study file."""
+    options = options_of(section.values)
+    if options.get("units", CHOICES[0]) not in CHOICES:
+        options["units"] = str(study.directory / options["units"])
+    return options
 
 
 def _networks(study: Study, section: Section) -> list[Section]:
@@ -182,21 +208,6 @@ def _has_run(wh: Warehouse, kind: str, expected: dict[str, Any]) -> bool:
     return False
 
 
-def _has_set(wh: Warehouse, name: str) -> bool:
-    return not tables.read(wh.root, "stimuli").filter(stimulus_set=name).is_empty()
-
-
-def _make_set(wh: Warehouse, study: Study, section: Section, bar: Bar) -> None:
-    name, render = section.values["name"], section.values.get("render")
-    if render is None:
-        add_manifest(wh, name, study.directory / section.values["manifest"])
-        return
-    with bar(f"Rendering {name}") as started:
-        neutral = render.get("neutral", False)
-        seed = render.get("seed", 0)
-        render_set(wh, name, render["identities"], seed, neutral=neutral, started=started)
-
-
 def _has_network(wh: Warehouse, name: str) -> bool:
     return not tables.read(wh.root, "networks").filter(network=name).is_empty()
 
@@ -227,23 +238,13 @@ def _ingest(wh: Warehouse, network: str, layers: list[str], stimulus_set: str, b
         ingest(wh, network, layers, stimulus_set, Options(), started=started)
 
 
-def _check_set(wh: Warehouse, study: Study, section: Section) -> None:
-    name, manifest = section.values["name"], section.values.get("manifest")
-    if _has_set(wh, name) or "render" in section.values:
-        return
-    if manifest is None:
-        raise BadInput(
-            f"{section.where}: the set {name} is not registered; give render or a manifest."
-        )
-    if not (study.directory / manifest).is_file():
-        raise BadInput(f"{section.where}: the manifest {manifest} of {name} does not exist.")
-
-
 def _check_network(wh: Warehouse, study: Study, section: Section) -> None:
     values = section.values
     try:
         if _has_network(wh, values["name"]):
-            known = list(registered(wh, values["name"]).all_layers())
+            row = registered(wh, values["name"])
+            known = list(row.all_layers())
+            _check_same(row, values)
         else:
             known = list(architecture(values.get("architecture", values["name"])).layers)
             weights = values.get("weights")
@@ -254,3 +255,32 @@ def _check_network(wh: Warehouse, study: Study, section: Section) -> None:
     for layer in values["layers"]:
         if layer not in known and layer.removesuffix(":pre") not in known:
             raise BadInput(f"{section.where}: {values['name']} has no layer {layer!r}.")
+
+
+def _check_same(row: Registered, values: dict[str, Any]) -> None:
+    """Check that a registered network is what the study declares, as far as that is cheap to tell.
+
+    Weights are not read again.
+    """
+    untrained = values.get("untrained", False)
+    same = (
+        values.get("architecture", row.architecture) == row.architecture
+        and values.get("group", row.network_group) == row.network_group
+        and ("untrained" not in values or untrained == (row.training == "none"))
+        and (not untrained or values.get("seed", 0) == row.seed)
+    )
+    if not same:
+        raise BadInput(
+            f"A network {row.network} with other content is registered already; "
+            "networks never change, so choose another name."
+        )
+
+
+def _check_analysis(study: Study, section: Section) -> None:
+    options = _options(study, section)
+    try:
+        check_options(**options)
+        if options.get("units", CHOICES[0]) not in CHOICES and not Path(options["units"]).is_file():
+            raise NotFound(f"The file of units {section.values['units']} does not exist.")
+    except FexpError as error:
+        raise BadInput(f"{section.where}: {error}") from None

@@ -9,17 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from fexp_store.analyses.categorical import categorize
 from fexp_store.analyses.comparison import compare
 from fexp_store.analyses.confusion import confuse
 from fexp_store.analyses.decoding import decode
 from fexp_store.analyses.selectivity import select
+from fexp_store.analyses.tuning import tune
 from fexp_store.errors import BadInput
 
 ANALYSES: Mapping[str, Callable[..., Any]] = {
     "select": select,
+    "tune": tune,
     "decode": decode,
     "confuse": confuse,
     "categorize": categorize,
@@ -28,8 +31,34 @@ ANALYSES: Mapping[str, Callable[..., Any]] = {
 
 _Types = Mapping[str, tuple[type, ...]]
 _NUMBER = (int, float)
-_SETS: _Types = {"name": (str,), "manifest": (str,), "render": (dict,)}
-_RENDER: _Types = {"identities": (int,), "seed": (int,), "neutral": (bool,)}
+_SETS: _Types = {"name": (str,), "manifest": (str,), "render": (dict,), "morph": (dict,)}
+_IN_BRACES: Mapping[str, tuple[_Types, str]] = {
+    "render": (
+        {
+            "identities": (int,),
+            "seed": (int,),
+            "neutral": (bool,),
+            "intensity": _NUMBER,
+            "jitter": _NUMBER,
+            "greyscale": (bool,),
+            "oval_mask": (bool,),
+            "size": (int,),
+        },
+        "identities",
+    ),
+    "morph": (
+        {
+            "of": (str,),
+            "continua": (str,),
+            "levels": (int,),
+            "identities": (int,),
+            "landmarks": (str,),
+            "warp": (bool,),
+        },
+        "of",
+    ),
+}
+"""Keys of the tables in braces, as of ``fexp stimuli render`` and ``morph``, and the needed one."""
 _NETWORKS: _Types = {
     "name": (str,),
     "architecture": (str,),
@@ -38,19 +67,6 @@ _NETWORKS: _Types = {
     "seed": (int,),
     "group": (str,),
     "layers": (list,),
-}
-_OPTIONS: _Types = {
-    "alpha": _NUMBER,
-    "units": (str,),
-    "selected_on": (str,),
-    "components": (int,),
-    "kernel": (str,),
-    "c": _NUMBER,
-    "folds": (int,),
-    "seed": (int,),
-    "shuffles": (int,),
-    "resamples": (int,),
-    "two_way": (bool,),
 }
 SET_KEYS = {"stimuli": "stimulus_set", "test": "test_set", "morphs": "morph_set"}
 """Keys of an analysis that name sets, and the parameters that they stand for."""
@@ -123,9 +139,7 @@ def read_study(path: Path) -> Study:
 
 def options_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """All options of an analysis section: those it gives, and the defaults of the others."""
-    parameters = inspect.signature(ANALYSES[values["run"]]).parameters.values()
-    keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    return {p.name: values.get(p.name, p.default) for p in keywords}
+    return {p.name: values.get(p.name, p.default) for p in _keywords(values["run"])}
 
 
 def _sections(path: Path, text: str, kind: str, found: Any) -> tuple[Section, ...]:
@@ -142,13 +156,23 @@ def _sections(path: Path, text: str, kind: str, found: Any) -> tuple[Section, ..
         for key in required:
             if key not in values:
                 raise BadInput(f"{where['']}: [[{kind}]] lacks {key}.")
-        if "render" in values:
-            _check_types(values["render"], _RENDER, dict.fromkeys(_RENDER, where["render"]))
-            if "identities" not in values["render"] or "manifest" in values:
-                raise BadInput(f"{where['render']}: render needs identities, and no manifest.")
+        if kind == "sets":
+            _check_origin(values, where)
     return tuple(
         Section(values, _where(path, text, kind, number, "")) for number, values in enumerate(found)
     )
+
+
+def _check_origin(values: Mapping[str, Any], where: Mapping[str, str]) -> None:
+    """Check that a set comes from one place, and the table in braces that says how."""
+    given = [key for key in ("manifest", *_IN_BRACES) if key in values]
+    if len(given) > 1:
+        raise BadInput(f"{where[given[1]]}: a set has one of {' and '.join(given)}, not both.")
+    for key in set(given) & _IN_BRACES.keys():
+        allowed, needed = _IN_BRACES[key]
+        _check_types(values[key], allowed, dict.fromkeys(allowed, where[key]))
+        if needed not in values[key]:
+            raise BadInput(f"{where[key]}: {key} needs {needed}.")
 
 
 def _analysis_keys(
@@ -160,9 +184,21 @@ def _analysis_keys(
         raise BadInput(f"{place}: run must be one of {', '.join(ANALYSES)}, not {run!r}.")
     parameters = inspect.signature(ANALYSES[run]).parameters
     sets = {key: (str,) for key, name in SET_KEYS.items() if name in parameters}
-    options = {key: kinds for key, kinds in _OPTIONS.items() if key in parameters}
     needed = [k for k in sets if parameters[SET_KEYS[k]].default is inspect.Parameter.empty]
+    hints = get_type_hints(ANALYSES[run])
+    options = {p.name: _kinds(hints[p.name]) for p in _keywords(run)}
     return {"run": (str,), "networks": (list,), **sets, **options}, tuple(needed)
+
+
+def _keywords(run: str) -> list[inspect.Parameter]:
+    parameters = inspect.signature(ANALYSES[run]).parameters.values()
+    return [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """Types of TOML values that fit a type hint: a whole number is a number, None is no value."""
+    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not NoneType]
+    return _NUMBER if kinds == [float] else tuple(kinds)
 
 
 def _check_types(values: Mapping[str, Any], allowed: _Types, where: Mapping[str, str]) -> None:
@@ -186,6 +222,11 @@ def _check_names(path: Path, text: str, study: Study) -> None:
             if name in names[kind][:number]:
                 place = _where(path, text, kind, number, "name")
                 raise BadInput(f"{place}: {name} is declared twice.")
+    for number, section in enumerate(study.sets):
+        of = section.values.get("morph", {}).get("of")
+        if of is not None and of not in names["sets"][:number]:
+            place = _where(path, text, "sets", number, "morph")
+            raise BadInput(f"{place}: {of!r} is none of the [[sets]] before it.")
     for number, section in enumerate(study.analyses):
         used = [(key, section.values[key], "sets") for key in SET_KEYS if key in section.values]
         used += [("networks", name, "networks") for name in section.values.get("networks", [])]
