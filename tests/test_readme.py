@@ -119,7 +119,7 @@ def test_there_are_five_questions() -> None:
 def test_the_commands_for_one_s_own_images_work(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photographs", 3)
     own = [e.command for e in examples() if "-w mine" in e.command]
-    assert len(own) == 5
+    assert len(own) == 8
     for command in own:
         done = run(command, tmp_path)
         assert done.returncode == 0, done.stderr

@@ -167,5 +167,6 @@ def _create(root: Path, name: str) -> None:
 
 
 def _log_version(log: Path) -> int:
-    commits = (path.stem for path in log.glob("*.json") if path.stem.isdigit())
-    return max(map(int, commits), default=-1)
+    names = (path.name for path in log.iterdir()) if log.is_dir() else ()
+    commits = [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()]
+    return max(commits, default=-1)
