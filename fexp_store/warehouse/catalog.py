@@ -54,6 +54,7 @@ def _write(path: Path, root: Path) -> None:
     state = _current_state(root)
     with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("BEGIN")
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, root)
         _store_published(connection)
@@ -62,6 +63,7 @@ def _write(path: Path, root: Path) -> None:
             for statement in schemas.sql(folder).values():
                 connection.execute(statement)
         connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
+        connection.execute("COMMIT")
         # Closing would write the file too, but says nothing if it cannot.
         connection.execute("CHECKPOINT")
 
