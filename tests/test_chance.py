@@ -107,9 +107,9 @@ def test_identity_selective_units_have_a_view_of_their_own(own_copy: Warehouse) 
     assert rule.sum() == by_identity.selective
     shown = own_copy.frame("SELECT count_if(selective) FROM selectivity").item()
     assert shown == by_expression.selective
-    with pytest.raises(BadInput, match="neither expression nor identity"):
+    with pytest.raises(BadInput, match="none of expression, identity"):
         select(own_copy, *key, factor="gaze")
     with pytest.raises(BadInput, match="none of none, fdr_bh, bonferroni"):
         select(own_copy, *key, correction="holm")
-    with pytest.raises(BadInput, match="cannot be negative"):
+    with pytest.raises(BadInput, match="permutations must be 0 or more, not -1"):
         select(own_copy, *key, permutations=-1)

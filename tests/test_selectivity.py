@@ -214,6 +214,16 @@ def test_a_layer_that_lacks_stimuli_is_refused(empty: Warehouse, photographs: Pa
         select(empty, "dlib", "embedding", "set1")
 
 
+def test_a_factor_of_one_level_is_refused(empty: Warehouse) -> None:
+    register_rows(empty, "set1", prototype_rows(["ann"]))
+    add_network(empty, "net", 2)
+    plant(empty, "net", "set1", np.random.default_rng(0).normal(size=(6, 2)))
+    with pytest.raises(BadInput, match="needs two expressions and two identities"):
+        empty.query("FROM expression_anova('net', 'planted', 'set1')")
+    with pytest.raises(BadInput, match="fewer than two levels of identity"):
+        select(empty, "net", "planted", "set1")
+
+
 def test_a_layer_of_one_unit(empty: Warehouse) -> None:
     register_rows(empty, "set1", prototype_rows(["ann", "bob", "eve"]))
     add_network(empty, "net", 1)

@@ -149,6 +149,7 @@ FROM mean_squares
 CROSS JOIN in_set
 WHERE
     CASE
+        WHEN df_error = 0 THEN error('The set needs two expressions and two identities, or more.')
         WHEN n = stimuli THEN TRUE
         ELSE error(format('Only {} of the {} stimuli of the set are stored.', n, stimuli))
     END
