@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-Started = Callable[[int], Callable[[int], None]]
+from fexp_store.stimuli.sets import Started
+
 Bar = Callable[[str], AbstractContextManager[Started]]
 """Makes a bar with a label; within it, what starts it with a total and returns what advances it."""
 

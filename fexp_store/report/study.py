@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from fexp_store import schemas
+from fexp_store.analyses.classifier import Classifier
 from fexp_store.analyses.options import check_options
 from fexp_store.analyses.units import CHOICES, units_name
 from fexp_store.errors import BadInput, FexpError, NotFound
@@ -280,6 +281,8 @@ def _check_analysis(study: Study, section: Section) -> None:
     options = _options(study, section)
     try:
         check_options(**options)
+        if "kernel" in options:
+            Classifier(options["components"], options["kernel"], options["c"])
         if options.get("units", CHOICES[0]) not in CHOICES and not Path(options["units"]).is_file():
             raise NotFound(f"The file of units {section.values['units']} does not exist.")
     except FexpError as error:
