@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-# What the wheel would install: mypy and import-linter read the package as users get it.
-BUILT := build/site
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench docs clean
@@ -36,9 +34,8 @@ lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint --disable-progress-bar schemas
-	rm -rf $(BUILT) && $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --target $(BUILT) .
-	cd $(BUILT) && $(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p fexp_store
-	cd $(BUILT) && $(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
+	$(BIN)/mypy -p fexp_store
+	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev  ## build the documentation strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
 from fexp_store.errors import BadInput, Conflict, Damaged, FexpError, NotFound
+from fexp_store.version import __version__
 from fexp_store.warehouse import Warehouse
-
-__version__ = version("fexp-store")
 
 __all__ = [
     "BadInput",

@@ -15,10 +15,10 @@ from typing import Any
 
 import polars as pl
 
+from fexp_store.version import __version__
 from fexp_store.warehouse import tables
 
 _PACKAGES = (
-    "fexp-store",
     "deltalake",
     "duckdb",
     "numpy",
@@ -57,7 +57,7 @@ def begin(root: Path, kind: str, parameters: Mapping[str, Any]) -> Run:
         "kind": kind,
         "parameters": json.dumps(parameters, sort_keys=True),
         "input_versions": json.dumps(tables.log_versions(root)),
-        "software": json.dumps({package: version(package) for package in _PACKAGES}),
+        "software": json.dumps(_software()),
         "git_commit": _git_commit(),
         "started": datetime.now(UTC),
     }
@@ -77,6 +77,10 @@ def record_end(root: Path, run: Run) -> None:
 def _append(root: Path, row: dict[str, Any]) -> None:
     overrides = {"seconds": pl.Float64, "git_commit": pl.String}
     tables.append(root, "runs", pl.DataFrame([row], schema_overrides=overrides))
+
+
+def _software() -> dict[str, str]:
+    return {"fexp-store": __version__} | {package: version(package) for package in _PACKAGES}
 
 
 def _git_commit() -> str | None:

@@ -1,0 +1,3 @@
+"""The version, which a checkout knows without being installed."""
+
+__version__ = "0.1.0"
