@@ -17,6 +17,7 @@ from fexp_store.warehouse.files import inside
 from fexp_store.warehouse.fragments import units_a_group
 from fexp_store.warehouse.matrices import FragmentFile, Matrix, read_units
 from fexp_store.warehouse.questions import ask, refusals
+from fexp_store.warehouse.storage import storage_of
 
 
 class Warehouse:
@@ -52,6 +53,7 @@ class Warehouse:
         threads: int | None = None,
     ) -> None:
         self.root = root.locate(path)
+        self.storage = storage_of(self.root)
         self._memory_limit = memory_limit
         self._threads = threads
         self._connection: duckdb.DuckDBPyConnection | None = None
