@@ -27,7 +27,7 @@ FROM activations GROUP BY ALL ORDER BY ALL
 
 def test_every_stored_table_has_the_columns_of_its_schema(empty: Warehouse) -> None:
     for name, schema in schemas.tables().items():
-        table = tables.open_table(empty.root, name)
+        table = tables.open_table(empty.storage, name)
         assert [f.name for f in table.schema().fields] == schema.arrow.names
         assert tuple(table.metadata().partition_columns) == schema.partition_by
 

@@ -60,7 +60,7 @@ def registered(wh: Warehouse, name: str) -> Registered:
     NotFound
         If it is not registered; the message lists the networks that are.
     """
-    rows = tables.read(wh.root, "networks")
+    rows = tables.read(wh.storage, "networks")
     found = rows.filter(network=name)
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"
