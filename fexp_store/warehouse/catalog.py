@@ -159,17 +159,16 @@ def _create_file_view(
         return
     listed = ", ".join(_quote(str(inside(directory, path))) for path in paths)
     types = ", ".join(f"{key}: VARCHAR" for key in schema.partition_by)
-    declared = connection.from_arrow(schema.arrow.empty_table())
     # Said here, columns that files of earlier versions lack are null, and no file is opened to ask.
     in_files = ", ".join(
-        f"'{name}': {{name: '{name}', type: '{kind}', default_value: NULL}}"
-        for name, kind in zip(declared.columns, declared.types, strict=True)
-        if name not in schema.partition_by
+        f"'{field.name}': {{name: '{field.name}', type: '{field.type}', default_value: NULL}}"
+        for field in schema.arrow  # DuckDB knows Arrow's names of the types of results
+        if field.name not in schema.partition_by
     )
     options = f"hive_partitioning = true, hive_types = {{{types}}}, schema = MAP {{{in_files}}}"
     connection.execute(
         f"CREATE VIEW stored.{schema.short_name} AS "
-        f"SELECT {', '.join(declared.columns)} FROM read_parquet([{listed}], {options})"
+        f"SELECT {', '.join(schema.arrow.names)} FROM read_parquet([{listed}], {options})"
     )
 
 
