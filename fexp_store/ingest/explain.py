@@ -49,9 +49,7 @@ def _hit(prepared: Prepared, layer: str, fragment: dict[str, Any]) -> tuple[Any,
     start, stop = fragment["stimulus_start"], fragment["stimulus_stop"]
     content = prepared.content_id(layer).fragment_id(prepared.images(start, stop))
     same = content == fragment["fragment_id"]
-    why = (
-        f"fragment {content[:12]} is stored" if same else "the stored fragment is of other inputs"
-    )
+    why = f"fragment {content[:12]} is stored" if same else "the stored fragment is of other inputs"
     return layer, start, stop, "hit" if same else "conflict", why
 
 

@@ -12,6 +12,7 @@ from fexp_store.options import plain
 from fexp_store.progress import Started, silent
 from fexp_store.warehouse import Warehouse, runs
 
+
 @dataclass(frozen=True)
 class Ingested:
     """What an ingest did.

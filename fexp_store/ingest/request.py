@@ -19,7 +19,6 @@ from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
 from fexp_store.warehouse.place import Place
 
-
 KeptBits = Annotated[int, Meta(ge=0, le=22)]
 
 

@@ -77,9 +77,7 @@ class Writer:
         options = self.prepared.options
         if options.keep_bits is not None:
             round_mantissa(values, options.keep_bits)
-        size, digest = write_file(
-            self.storage, stored_path(path), values, span.start
-        )
+        size, digest = write_file(self.storage, stored_path(path), values, span.start)
         images = self.prepared.images(span.start, span.stop)
         return Fragment(
             fragment_id=self.prepared.content_id(layer.name).fragment_id(images),

@@ -65,5 +65,5 @@ def registered(wh: Warehouse, name: str) -> Registered:
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"
         raise NotFound(f"There is no network {name!r}; registered: {known}.")
-    row = found.drop("created").row(0, named=True)
+    row = found.drop("created", "licence", "citation").row(0, named=True)
     return Registered(**row)

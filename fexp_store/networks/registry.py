@@ -212,7 +212,7 @@ def _append(wh: Warehouse, row: Registered) -> bool:
         stored = tables.read(wh.storage, "networks").filter(network=row.network)
         if stored.is_empty():
             return False
-        previous = Registered(**stored.drop("created").row(0, named=True))
+        previous = Registered(**stored.drop("created", "licence", "citation").row(0, named=True))
         # The same weights in another file are the same network.
         if replace(previous, weights_source=row.weights_source) != row:
             raise Conflict(

@@ -16,10 +16,6 @@ from fexp_store.warehouse.storage import Storage
 FILE_NAME = "catalog.duckdb"
 _FORMAT = 1
 _PUBLISHED = ("published_results", "published_confusions")
-_ORDER = {"stimuli": ["stimulus_set", "stimulus_id"]}
-"""Sorted once here; a view with ORDER BY would be sorted in every query that joins it."""
-# Small tables are copied into the catalog; these stay in their files, behind a view.
-_IN_FILES = ("activations", *(name for name in schemas.tables() if name.startswith("results/")))
 
 
 def refresh(storage: Storage) -> str:
@@ -56,10 +52,12 @@ def _write(path: str, storage: Storage) -> None:
         connection.execute("CREATE SCHEMA stored")
         _store_tables(connection, storage)
         _store_published(connection)
-        _show_saved(connection, storage)
-        for folder in ("parts", "views", "macros"):  # views are built on parts
-            for statement in schemas.sql(folder).values():
+        # Views are built on parts, and macros on views.
+        for statements in (schemas.sql("parts"), schemas.views(), schemas.sql("macros")):
+            for statement in statements.values():
                 connection.execute(statement)
+        _show_saved(connection, storage)
+        _comment(connection)
         connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
         connection.execute("COMMIT")
         # Closing would write the file too, but says nothing if it cannot.
@@ -117,23 +115,25 @@ def _recorded_state(storage: Storage) -> str | None:
 def _store_tables(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
     listings = []
     for name, schema in schemas.tables().items():
-        if name in _IN_FILES:
+        if schema.kept == "in_files":
             listing = tables.files(tables.open_table(storage, name))
             _create_file_view(connection, storage, schema, listing["path"].to_list())
             keys = [key for key in schema.partition_by if key in listing.columns]
             listings.append(listing.select(pl.lit(name).alias("table_name"), "path", *keys))
         else:
-            _copy(connection, name, tables.read(storage, name).sort(_ORDER.get(name, [])))
+            # Sorted once here; a view with ORDER BY would be sorted in every query that joins it.
+            _copy(connection, name, tables.read(storage, name).sort(schema.order_by))
     _copy(connection, "files", pl.concat(listings, how="diagonal"))
 
 
 def _show_saved(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
     connection.execute("CREATE SCHEMA saved")
+    counts = "run_id IN (SELECT run_id FROM stored.newest_runs WHERE kind = 'query')"
     for name in saved.names(storage):
-        if paths := saved.newest_files(storage, name):
+        if paths := saved.files(storage, name):
             listed = ", ".join(_quote(storage.uri(path)) for path in paths)
             source = f"read_parquet([{listed}], hive_partitioning = true)"
-            connection.execute(f'CREATE VIEW saved."{name}" AS FROM {source}')
+            connection.execute(f'CREATE VIEW saved."{name}" AS FROM {source} WHERE {counts}')
 
 
 def _store_published(connection: duckdb.DuckDBPyConnection) -> None:
@@ -154,15 +154,35 @@ def _create_file_view(
     schema: schemas.TableSchema,
     paths: list[str],
 ) -> None:
-    name = schema.name.split("/")[-1]
     if not paths:
-        _copy(connection, name, pl.DataFrame(schema.arrow.empty_table()))
+        _copy(connection, schema.short_name, pl.DataFrame(schema.arrow.empty_table()))
         return
     listed = ", ".join(_quote(storage.uri(f"{schema.name}/{path}")) for path in paths)
     types = ", ".join(f"{key}: VARCHAR" for key in schema.partition_by)
-    columns = ", ".join(schema.arrow.names)
-    source = f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{types}}})"
-    connection.execute(f"CREATE VIEW stored.{name} AS SELECT {columns} FROM {source}")
+    # Said here, columns that files of earlier versions lack are null, and no file is opened to ask.
+    in_files = ", ".join(
+        f"'{field.name}': {{name: '{field.name}', type: '{field.type}', default_value: NULL}}"
+        for field in schema.arrow  # DuckDB knows Arrow's names of the types of results
+        if field.name not in schema.partition_by
+    )
+    options = f"hive_partitioning = true, hive_types = {{{types}}}, schema = MAP {{{in_files}}}"
+    connection.execute(
+        f"CREATE VIEW stored.{schema.short_name} AS "
+        f"SELECT {', '.join(schema.arrow.names)} FROM read_parquet([{listed}], {options})"
+    )
+
+
+def _comment(connection: duckdb.DuckDBPyConnection) -> None:
+    """Comment on every public view, on each of its columns, and on every macro."""
+    about = {f"VIEW {view}": schemas.comment(view) for view in schemas.views()}
+    for macro, statement in schemas.sql("macros").items():
+        about[f"MACRO TABLE {macro}"] = schemas.header(statement)
+    public = "FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal"
+    columns = connection.execute(f"SELECT table_name, column_name {public}").fetchall()
+    for view, column in columns:
+        about[f'COLUMN {view}."{column}"'] = schemas.comment(view, column)
+    script = (f"COMMENT ON {what} IS {_quote(text)};" for what, text in about.items() if text)
+    connection.execute("".join(script))
 
 
 def _quote(text: str) -> str:

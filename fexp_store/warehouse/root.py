@@ -10,7 +10,7 @@ from fexp_store.errors import BadInput, Conflict, Damaged, NotFound
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.storage import Storage, storage_of
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MARKER = "warehouse.json"
 
 

@@ -54,9 +54,7 @@ class Run:
     clock: float
 
 
-def begin(
-    storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[str, Any]
-) -> Run:
+def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[str, Any]) -> Run:
     """Begin a run: fix its identity, its parameters and the versions of what it will read.
 
     Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
@@ -64,15 +63,11 @@ def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader
     return rows > 0
 
 
-def newest_files(storage: Storage, name: str) -> list[str]:
-    """Return the files of the newest finished run, relative to the warehouse."""
-    listed = tables.files(DeltaTable(storage.uri(f"{FOLDER}/{name}")))
-    finished = tables.read(storage, "runs").drop_nulls("seconds").select("run_id", "started")
-    runs = listed.join(finished, on="run_id").sort("started")
-    if runs.is_empty():
-        return []
-    newest = runs.filter(pl.col("run_id") == runs["run_id"][-1])
-    return [f"{FOLDER}/{name}/{path}" for path in newest["path"]]
+def files(storage: Storage, name: str) -> list[str]:
+    """Return the files of a saved result, of all its runs, relative to the warehouse."""
+    folder = f"{FOLDER}/{name}"
+    listed = tables.files(DeltaTable(storage.uri(folder)))
+    return [f"{folder}/{path}" for path in listed["path"]]
 
 
 def _storable(field: pa.Field) -> pa.Field:

@@ -19,9 +19,6 @@ from fexp_store.warehouse.storage import Storage
 
 Result = TypeVar("Result")
 
-_LATER = ("landmarks",)
-"""Tables that warehouses of earlier versions do not have; so may be those of new analyses."""
-
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
 
@@ -42,15 +39,19 @@ def open_table(storage: Storage, name: str) -> DeltaTable:
     try:
         return DeltaTable(storage.uri(name))
     except TableNotFoundError:
-        if name.startswith("results/") or name in _LATER:
+        since = schemas.tables()[name].since
+        if since is None or since > 1:  # a warehouse of format 1 may lack it
             _create(storage, name)
             return DeltaTable(storage.uri(name))
         raise Damaged(f"The table {name} is missing from {storage.location}.") from None
 
 
 def read(storage: Storage, name: str) -> pl.DataFrame:
-    """Read a whole small table."""
+    """Read a whole small table; columns that a warehouse of an earlier version lacks are null."""
     table = open_table(storage, name).to_pyarrow_table()
+    for field in schemas.tables()[name].arrow:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     frame = pl.from_arrow(table.select(schemas.tables()[name].arrow.names))
     assert isinstance(frame, pl.DataFrame)
     return frame
@@ -69,7 +70,8 @@ def append(
     Parameters
     ----------
     rows : DataFrame
-        Columns of the table's schema; missing nullable columns are filled with null.
+        Columns of the table's schema; missing nullable columns are filled with null, and a table
+        of an earlier version gets its new columns.
     key, unless : str and callable, optional
         Commits under one key happen one after the other; `unless` is asked again before each
         attempt, and nothing is written once it is true.
@@ -79,12 +81,14 @@ def append(
     bool
         Whether the rows were written.
     """
-    data = conform(rows, schemas.tables()[name].arrow)
+    whole = conform(rows, schemas.tables()[name].arrow)
+    # The table keeps its own comments: Delta Lake refuses a field that comes with another one.
+    data = whole.cast(pa.schema([field.remove_metadata() for field in whole.schema]))
 
     def attempt(table: DeltaTable, commit: CommitProperties) -> bool:
         if unless is not None and unless():
             return False
-        write_deltalake(table, data, mode="append", commit_properties=commit)
+        write_deltalake(table, data, mode="append", schema_mode="merge", commit_properties=commit)
         return True
 
     return serialised(storage, name, [key] if key else [], attempt)
