@@ -80,8 +80,9 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     """
     if found.disk_bytes > found.free_bytes:
         raise FexpError(
-            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs about "
-            f"{found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or --keep-bits."
+            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs "
+            f"about {found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or "
+            "--keep-bits."
         )
 
 

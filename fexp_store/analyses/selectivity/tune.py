@@ -8,11 +8,20 @@ import numpy as np
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.errors import NotFound
+from fexp_store.analyses.analysis import Analysis, begin
+from fexp_store.analyses.reading.units import selected_units, selection
 from fexp_store.networks.records import registered
-from fexp_store.warehouse import Warehouse, runs, tables
+from fexp_store.options import record
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.results import store
 
 _UNITS_A_BLOCK = 4096
+
+
+@record
+class Options:
+    """`tune` has no options."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Tuning:
     run_id: str
 
 
-def tune(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> Tuning:
+def tune(wh: Warehouse, place: Place, options: Options) -> Tuning:
     """Compute the tuning of a layer's expression-selective units and store it.
 
     Each unit's responses are z-scored across stimuli (population standard deviation) and averaged
@@ -45,27 +54,16 @@ def tune(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> Tuning:
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1B.
     """
-    registered(wh, network).layer(layer)
-    key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
-    query = schemas.sql("queries")["selective_units"]
-    chosen = wh.frame(query, **key)
-    if chosen.is_empty():
-        raise NotFound(
-            f"Which units of {network} {layer} are selective is not known; run: fexp select "
-            f"--network {network} --layer {layer} --stimuli {stimulus_set}"
-        )
-    run = runs.begin(wh.storage, "tune", key | {"selectivity_run": chosen["run_id"][0]})
+    registered(wh, place.network).layer(place.layer)
+    run = begin(wh, ANALYSIS, place, options)
+    chosen = selected_units(wh, place, run.parameters["selection_run"])
     units = chosen.filter("selective")["unit_id"].to_list()
-    rows = _rows(wh, key, units).with_columns(
-        *(pl.lit(value).alias(name) for name, value in (key | {"run_id": run.run_id}).items())
-    )
-    tables.append(wh.storage, "results/tuning", rows)
-    runs.record_end(wh.storage, run)
-    counts = wh.frame(schemas.sql("queries")["preferred_expressions"], **key)
+    store(wh.storage, run, {"tuning": _rows(wh, place, units)})
+    counts = wh.frame(schemas.sql("queries")["preferred_expressions"], **place.columns)
     return Tuning(counts, run.run_id)
 
 
-def matrix(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.DataFrame:
+def matrix(wh: Warehouse, place: Place) -> pl.DataFrame:
     """Return the stored tuning as the matrix of figure 1B.
 
     Returns
@@ -74,18 +72,17 @@ def matrix(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.Dat
         unit_id, preferred, and a column per expression in alphabetical order; units are grouped by
         preferred expression, and sorted within a group by their tuning to it, highest first.
     """
-    key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
-    rows = wh.frame(schemas.sql("queries")["tuning_of"], **key)
+    rows = wh.frame(schemas.sql("queries")["tuning_of"], **place.columns)
     wide = rows.pivot("expression", index=["unit_id", "preferred"], values="tuning")
     best = pl.max_horizontal(pl.exclude("unit_id", "preferred"))
     return wide.sort("preferred", best, "unit_id", descending=[False, True, False])
 
 
-def _rows(wh: Warehouse, key: dict[str, str], units: list[int]) -> pl.DataFrame:
+def _rows(wh: Warehouse, place: Place, units: list[int]) -> pl.DataFrame:
     empty = {"unit_id": pl.Int32, "expression": pl.String, "tuning": pl.Float64}
     blocks = [pl.DataFrame(schema=empty | {"preferred": pl.String})]
     for start in range(0, len(units), _UNITS_A_BLOCK):
-        block = wh.matrix(**key, units=units[start : start + _UNITS_A_BLOCK])
+        block = wh.matrix(*place, units=units[start : start + _UNITS_A_BLOCK])
         x = block.values.astype(np.float64)
         z = (x - x.mean(axis=0)) / x.std(axis=0)
         shown = block.stimuli["expression"].to_numpy()
@@ -103,3 +100,23 @@ def _rows(wh: Warehouse, key: dict[str, str], units: list[int]) -> pl.DataFrame:
             )
         )
     return pl.concat(blocks)
+
+
+ANALYSIS = Analysis(
+    name="tune",
+    help="""Compute how selective units are tuned, store it, and count which expression they prefer.
+
+    Each unit's responses are z-scored across stimuli and averaged by expression. The SQL view
+    `tuning` has all of it.
+
+    Example:
+
+        fexp tune --network dlib_face --layer conv4_3 --stimuli faces
+    """,
+    options=Options,
+    run=tune,
+    tables=("tuning",),
+    same_if=("network", "layer", "stimulus_set"),
+    shown=lambda found: found.counts,
+    reads=lambda wh, place, _options: selection(wh, place, place.stimulus_set),
+)

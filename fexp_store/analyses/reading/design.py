@@ -6,11 +6,12 @@ from fexp_store import schemas
 from fexp_store.errors import BadInput
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
 
 _NAMED = 6  # cells named in a message before it says how many more there are
 
 
-def check_complete(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> None:
+def check_complete(wh: Warehouse, place: Place) -> None:
     """Check that every stimulus of the set is stored for a layer.
 
     Raises
@@ -20,14 +21,14 @@ def check_complete(wh: Warehouse, network: str, layer: str, stimulus_set: str) -
     NotFound
         If there is no such stimulus set.
     """
-    read_set(wh, stimulus_set)
+    read_set(wh, place.stimulus_set)
     query = schemas.sql("queries")["stored_stimuli"]
-    counts = wh.frame(query, network=network, layer=layer, stimulus_set=stimulus_set)
+    counts = wh.frame(query, **place.columns)
     stored, in_set = counts.row(0)
     if stored != in_set:
         raise BadInput(
-            f"{network} {layer} has {stored} of the {in_set} stimuli of {stimulus_set}; run: fexp "
-            f"ingest --network {network} --layer {layer} --stimuli {stimulus_set}"
+            f"{place.network} {place.layer} has {stored} of the {in_set} stimuli of "
+            f"{place.stimulus_set}; run: fexp ingest {place.as_arguments}"
         )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.activations.matrix import Matrix
+from fexp_store.warehouse.place import Place
 
 FACTORS = ("expression", "identity")
 ROUNDING = 1e-12
@@ -49,7 +49,7 @@ class Design:
         return cls(order.reshape(stimuli["identity"].n_unique(), -1))
 
 
-def anova(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.DataFrame:
+def anova(wh: Warehouse, place: Place) -> pl.DataFrame:
     """Analyse each unit of a layer, in bounded memory.
 
     Returns
@@ -58,7 +58,7 @@ def anova(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> pl.Data
         One row per unit: the columns of the macro ``expression_anova``, and p_expression,
         p_identity, eta_squared_expression, eta_squared_identity (null without variance).
     """
-    blocks = wh.matrix_blocks(network, layer, stimulus_set)
+    blocks = wh.matrix_blocks(*place)
     return pl.concat(_tables(blocks))
 
 
@@ -128,6 +128,8 @@ def with_tests(sums: pl.DataFrame, design: Design) -> pl.DataFrame:
 
 def p_value(f: pl.Series, df: int, df_error: int) -> pl.Series:
     """Return the upper tail of the F distribution at each F; null where F is null."""
+    from scipy import stats
+
     p = np.asarray(stats.f.sf(f.to_numpy(), df, df_error))
     return pl.Series(f.name.replace("f_", "p_"), p, nan_to_null=True)
 

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 import polars as pl
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from fexp_store.analyses.anova import FACTORS, Design, anova
-from fexp_store.analyses.design import check_complete, check_one_image_per_cell
-from fexp_store.analyses.null import null_counts
-from fexp_store.analyses.options import check_options
+from fexp_store.analyses.analysis import Analysis, begin
+from fexp_store.analyses.reading.design import check_complete, check_one_image_per_cell
+from fexp_store.analyses.selectivity.anova import FACTORS, Design, anova
+from fexp_store.analyses.selectivity.null import null_counts
 from fexp_store.networks.records import registered
+from fexp_store.options import Seed, record
 from fexp_store.stimuli.sets import read_set
-from fexp_store.warehouse import Warehouse, runs, tables
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.results import store
 
-ALPHA = 0.01
-"""The study's level: p of the factor below it and p of the other factor above it."""
-TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
+_TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
 """Where units are stored, by the factor that they are selective for; also the SQL view."""
+
+
+@record
+class Options:
+    """Options of `select`. The study has alpha 0.01, no correction and the factor expression."""
+
+    alpha: Annotated[
+        float, Meta(gt=0, lt=1, description="Level of both tests; 0.01 in the study.")
+    ] = 0.01
+    factor: Annotated[
+        Literal["expression", "identity"],
+        Meta(description="What units are to be selective for."),
+    ] = "expression"
+    correction: Annotated[
+        Literal["none", "fdr_bh", "bonferroni"], Meta(description="For the number of units.")
+    ] = "none"
+    permutations: Annotated[
+        int, Meta(ge=0, description="Shuffle labels so often, to see what chance selects.")
+    ] = 0
+    seed: Annotated[Seed, Meta(description="Of the permutations.")] = 0
 
 
 @dataclass(frozen=True)
@@ -58,39 +81,12 @@ class Selectivity:
     run_id: str
 
 
-def select(
-    wh: Warehouse,
-    network: str,
-    layer: str,
-    stimulus_set: str,
-    *,
-    alpha: float = ALPHA,
-    factor: str = "expression",
-    correction: str = "none",
-    permutations: int = 0,
-    seed: int = 0,
-) -> Selectivity:
+def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
     """Find the selective units of a layer and store the result.
 
     A unit is selective if p(factor) < alpha, after correction for the number of varying units,
-    and p(other factor) > alpha.
-
-    Parameters
-    ----------
-    alpha : float
-        Between 0 and 1; 0.01 in the study.
-    factor : str
-        ``expression`` (the study's) or ``identity``.
-    correction : str
-        ``none`` (the study's), ``fdr_bh`` or ``bonferroni``.
-    permutations : int
-        How often labels of the factor are shuffled within levels of the other one.
-    seed : int
-        Of the permutations.
-
-    Returns
-    -------
-    Selectivity
+    and p(other factor) > alpha. Permutations shuffle labels of the factor within levels of the
+    other one.
 
     Raises
     ------
@@ -103,44 +99,35 @@ def select(
     ----------
     Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, "Expression-selective units".
     """
-    check_options(
-        alpha=alpha, factor=factor, correction=correction, permutations=permutations, seed=seed
-    )
-    registered(wh, network).layer(layer)
-    check_complete(wh, network, layer, stimulus_set)
-    check_one_image_per_cell(wh, stimulus_set)
-    key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
-    options = {"alpha": alpha, "factor": factor, "correction": correction}
-    chance = {"permutations": permutations, "seed": seed}
-    run = runs.begin(wh.storage, "select", key | options | chance)
-    table = anova(wh, **key)
-    threshold = corrected_level(table[f"p_{factor}"], alpha, correction)
-    selective = _selective(table, factor, threshold, alpha)
+    registered(wh, place.network).layer(place.layer)
+    check_complete(wh, place)
+    check_one_image_per_cell(wh, place.stimulus_set)
+    run = begin(wh, ANALYSIS, place, options)
+    table = anova(wh, place)
+    threshold = corrected_level(table[f"p_{options.factor}"], options.alpha, options.correction)
+    selective = _selective(table, options.factor, threshold, options.alpha)
     counts = np.empty(0)
-    if permutations:
-        design = Design.of(read_set(wh, stimulus_set))
-        blocks = (b.values for b in wh.matrix_blocks(network, layer, stimulus_set))
-        counts = null_counts(blocks, design, factor, (threshold, alpha), permutations, seed)
+    if options.permutations:
+        design = Design.of(read_set(wh, place.stimulus_set))
+        blocks = (b.values for b in wh.matrix_blocks(*place))
+        levels = (threshold, options.alpha)
+        counts = null_counts(
+            blocks, design, options.factor, levels, options.permutations, options.seed
+        )
     varying = table["p_expression"].count()
     found = Selectivity(
         units=table.height,
         varying=varying,
         selective=int(selective.sum()),
         threshold=threshold,
-        expected=varying * threshold * (1 - alpha),
+        expected=varying * threshold * (1 - options.alpha),
         **chance_of(counts, int(selective.sum())),
         run_id=run.run_id,
     )
-    labels = [pl.lit(value).alias(name) for name, value in key.items()]
     columns = [f"{s}_{f}" for f in FACTORS for s in ("f", "p", "eta_squared")]
-    units = table.select(
-        *labels, pl.lit(run.run_id).alias("run_id"), "unit_id", *columns, selective
-    )
-    tables.append(wh.storage, f"results/{TABLES[factor]}", units)
-    tables.append(
-        wh.storage, "results/selection", pl.DataFrame([key | options | chance | asdict(found)])
-    )
-    runs.record_end(wh.storage, run)
+    units = table.select("unit_id", *columns, selective)
+    frames = {_TABLES[options.factor]: units, "selection": pl.DataFrame([asdict(found)])}
+    store(wh.storage, run, frames)
     return found
 
 
@@ -181,3 +168,33 @@ def _selective(table: pl.DataFrame, factor: str, threshold: float, alpha: float)
     (other,) = set(FACTORS) - {factor}
     rule = (table[f"p_{factor}"] < threshold) & (table[f"p_{other}"] > alpha)
     return rule.fill_null(value=False).alias("selective")
+
+
+def _shown(found: Selectivity) -> pl.DataFrame:
+    row = asdict(found) | {"expected": round(found.expected, 1)}
+    chance = [name for name in row if name.startswith("chance_") and row[name] is not None]
+    return pl.DataFrame([row]).select("units", "varying", "selective", "expected", *chance)
+
+
+ANALYSIS = Analysis(
+    name="select",
+    help="""Find units that respond to expression and not to identity, and store the result.
+
+    Per unit, a two-way analysis of variance without replication, expression x identity; selective
+    is p(expression) < alpha and p(identity) > alpha (the other way round with --factor identity).
+    The column `expected` is the number that alpha alone would select. With --permutations, labels
+    are shuffled within each identity, and mean, central 95% and p of the count are given. Every
+    unit's F, p and effect sizes are in the SQL view `selectivity` (`identity_selectivity`).
+
+    Examples
+    --------
+        fexp select --network dlib_face --layer conv4_3 --stimuli faces --permutations 1000
+
+        fexp select --network dlib_face --layer conv4_3 --stimuli faces
+    """,
+    options=Options,
+    run=select,
+    tables=(*_TABLES.values(), "selection"),
+    same_if=("network", "layer", "stimulus_set", "factor"),
+    shown=_shown,
+)

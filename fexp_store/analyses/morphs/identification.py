@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from fexp_store.analyses.classifier import Classifier, Labels, Values, similarities
+from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values, similarities
 from fexp_store.errors import BadInput
 
 CONTINUUM = ("morph_from", "morph_to")
@@ -34,8 +34,8 @@ def identify(
     morphs: pl.DataFrame,
     classifier: Classifier,
     *,
-    folds: int = 10,
-    two_way: bool = False,
+    folds: int,
+    two_way: bool,
 ) -> Labels:
     """Classify each morph by a classifier trained on the prototypes of other identities.
 

@@ -9,7 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fexp_store.analyses.curves import MODELS, PARAMETERS, boundary, fit, logistic_grid, slope
+from fexp_store.analyses.morphs.curves import (
+    MODELS,
+    PARAMETERS,
+    boundary,
+    fit,
+    logistic_grid,
+    slope,
+)
 from fexp_store.analyses.statistics import holm, interval, paired_t, wilcoxon
 
 Array = NDArray[np.float64]

@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
-from sklearn.svm import SVC
 
 from fexp_store.errors import BadInput
+from fexp_store.options import record
 
 Values = NDArray[np.floating]
 Labels = NDArray[np.str_]
-KERNELS = ("linear", "rbf")
 
 
-@dataclass(frozen=True)
+@record
 class Classifier:
     """Settings of the classifier. The study does not tell them: each default is our choice.
 
-    Parameters
-    ----------
-    components : int
-        Principal components kept; as many as training images or units where there are fewer.
-    kernel : {"linear", "rbf"}
-        Of the components x and y: ``gamma <x, y>`` or ``exp(-gamma |x - y|**2)``, where gamma is
-        1 / (components * variance of all components), scikit-learn's "scale". So C means the same
-        whatever the activations are measured in.
-    c : float
-        The penalty C of an error.
+    The linear kernel of the components x and y is ``gamma <x, y>``, rbf ``exp(-gamma |x - y|**2)``,
+    where gamma is 1 / (components * variance of all components), scikit-learn's "scale". So C means
+    the same whatever the activations are measured in.
     """
 
-    components: int = 50
-    kernel: str = "linear"
-    c: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.components < 1 or self.c <= 0:
-            raise BadInput("The number of components and C must be greater than 0.")
-        if self.kernel not in KERNELS:
-            raise BadInput(f"{self.kernel!r} is no kernel known here: use {' or '.join(KERNELS)}.")
+    components: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Principal components, as many as training images or units where there are "
+            "fewer; our choice.",
+        ),
+    ] = 50
+    kernel: Annotated[Literal["linear", "rbf"], Meta(description="Kernel; our choice.")] = "linear"
+    C: Annotated[float, Meta(gt=0, description="Penalty of errors; our choice.")] = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,16 +45,18 @@ class Similarities:
     ----------
     train : ndarray of shape (n_train, n_train), float64
     test : ndarray of shape (n_test, n_train), float64
-    c : float
+    C : float
     """
 
     train: NDArray[np.float64]
     test: NDArray[np.float64]
-    c: float
+    C: float
 
     def classify(self, labels: Labels) -> Labels:
         """Train on labels of shape (n_train,) and return those of the test images, (n_test,)."""
-        machine = SVC(kernel="precomputed", C=self.c)
+        from sklearn.svm import SVC
+
+        machine = SVC(kernel="precomputed", C=self.C)
         answers: Labels = machine.fit(self.train, labels).predict(self.test)
         return answers
 
@@ -71,7 +65,7 @@ def similarities(train: Values, test: Values, settings: Classifier) -> Similarit
     """Fit principal components to training images and compare all images in their space.
 
     Labels play no part, so that one call serves the true and any number of shuffled labels. The
-    answers are those of scikit-learn's ``make_pipeline(PCA(components), SVC(kernel, C=c,
+    answers are those of scikit-learn's ``make_pipeline(PCA(components), SVC(kernel, C,
     gamma="scale"))``, where the linear kernel is ``SVC("poly", degree=1, coef0=0)``.
 
     Parameters
@@ -86,6 +80,10 @@ def similarities(train: Values, test: Values, settings: Classifier) -> Similarit
     BadInput
         If the training images do not differ in any unit.
     """
+    # scikit-learn takes a second to import, and most commands need none of it.
+    from sklearn.decomposition import PCA
+    from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
+
     train, test = train.astype(np.float64), test.astype(np.float64)
     if not np.ptp(train, axis=0).any():
         raise BadInput("These units respond alike to all images; nothing can be classified.")
@@ -98,4 +96,4 @@ def similarities(train: Values, test: Values, settings: Classifier) -> Similarit
         kernels = [polynomial_kernel(x, known, **linear) for x in (known, asked)]
     else:
         kernels = [rbf_kernel(x, known, gamma) for x in (known, asked)]
-    return Similarities(kernels[0], kernels[1], settings.c)
+    return Similarities(kernels[0], kernels[1], settings.C)

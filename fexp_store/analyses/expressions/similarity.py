@@ -8,7 +8,6 @@ from itertools import permutations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import stats
 
 Table = NDArray[np.float64]
 STATISTICS = ("pearson", "spearman", "kendall")
@@ -112,6 +111,8 @@ def _correlations(rows: Table, other: Table, statistic: str) -> NDArray[np.float
         signs = np.sign(rows[:, first] - rows[:, second])
         return _cosines(signs, np.sign(other[first] - other[second]))
     if statistic == "spearman":
+        from scipy import stats
+
         rows, other = stats.rankdata(rows, axis=1), stats.rankdata(other)
     centred = rows - rows.mean(axis=1, keepdims=True)
     return _cosines(centred, other - other.mean())

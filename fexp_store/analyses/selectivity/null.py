@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from fexp_store.analyses.anova import ROUNDING, Design, sums_of_squares
+from fexp_store.analyses.selectivity.anova import ROUNDING, Design, sums_of_squares
 
 _BATCH = 250  # permutations at a time, which bounds memory
 
@@ -81,6 +80,8 @@ def _standardised(
     for level in design.cells if other == "identity" else design.cells.T:
         x[:, level] -= x[:, level].mean(axis=1, keepdims=True)
     x /= np.sqrt(np.where(varies, left, np.inf))[:, None]
+    from scipy import stats
+
     df, df_error = design.df, design.df["error"]
     needed, allowed = (
         stats.f.isf(level, df[name], df_error) * df[name] / df_error
