@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,8 +10,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import skip_init
 
-from fexp_store.networks.packages import file_of_package
+from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.dlib import BlockSpec, ResNetSpec, Weights, read_resnet
+from fexp_store.networks.weights.packages import file_of_package
 
 PREPROCESSING = Preprocessing(
     size=150, resize=150, mean=(122.782, 117.001, 104.298), std=(256.0, 256.0, 256.0)
@@ -26,16 +27,6 @@ EMBEDDING = 128
 """Units of the last layer."""
 
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-
-
-@dataclass(frozen=True)
-class BlockSpec:
-    """One residual block: its name, its channels in and out, and whether it halves the side."""
-
-    name: str
-    inputs: int
-    width: int
-    down: bool
 
 
 def _blocks() -> Iterator[BlockSpec]:
@@ -60,7 +51,7 @@ def _layer_names() -> Iterator[tuple[str, str]]:
 
 
 LAYERS: dict[str, str] = dict(_layer_names())
-"""Layer name -> path of the module whose output is that layer's response, in forward order."""
+"""Layer name -> path of the module that puts out its activations, in forward order."""
 
 
 class Affine(nn.Module):
@@ -82,7 +73,7 @@ class Affine(nn.Module):
 
 
 class PaddedSum(nn.Module):
-    """The sum of two responses of unlike shape, as if the smaller went on with zeros.
+    """The sum of two layers' activations of unlike shape, as if the smaller went on with zeros.
 
     The zeros follow the last channel, row and column, so position (0, 0, 0) of one is added to
     position (0, 0, 0) of the other.
@@ -142,9 +133,9 @@ class Block(nn.Module):
 class DlibFaceResNet(nn.Module):
     """The network of dlib's ``face_recognition_model_v1``.
 
-    The parameters are allocated but not set: load weights (`dlib_format.read_face_resnet`) or
-    call `initialise` before use. No module works in place, so the response before a ReLU is
-    still there after it. Convolutions keep the bias that dlib stores although an affine follows
+    The parameters are allocated but not set: load weights (`read_face_resnet`) or call
+    `initialise` before use. No module works in place, so what was before a ReLU is still there
+    after it. Convolutions keep the bias that dlib stores although an affine follows
     each: folding the two would round differently from dlib.
 
     References
@@ -195,3 +186,21 @@ def packaged_weights() -> Path:
         "models/dlib_face_recognition_resnet_model_v1.dat",
         "face-recognition-models==0.3.0",
     )
+
+
+def read_face_resnet(path: Path | str) -> Weights:
+    """Read the weights of `DlibFaceResNet` from ``dlib_face_recognition_resnet_model_v1.dat``."""
+    return read_resnet(path, ResNetSpec(BLOCKS, EMBEDDING, PREPROCESSING))
+
+
+DLIB_FACE = Architecture(
+    name="dlib_face",
+    build=DlibFaceResNet,
+    layers=LAYERS,
+    preprocessing=PREPROCESSING,
+    training="face identity",
+    read_weights=read_face_resnet,
+    published=PublishedWeights(
+        "package:face-recognition-models", packaged_weights, PACKAGED_WEIGHTS_SHA256
+    ),
+)

@@ -69,7 +69,7 @@ def read_variables(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        The file is cut short or damaged; a predicate, as in `file_layers`.
+        The file is cut short or damaged; a predicate, as in `layers`.
     """
     content = np.asarray(np.memmap(path, np.uint8, mode="r"))
     if content.size < 128:

@@ -5,6 +5,7 @@ dict of float32 arrays, for RGB.
 """
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,8 +14,8 @@ import safetensors.numpy
 import scipy.io
 import torch
 
+from fexp_store.networks.architectures.vgg import CONVOLUTIONS, VGG16, WEIGHTED, parameters
 from fexp_store.networks.initialise import initialise
-from fexp_store.networks.vgg import CONVOLUTIONS, VGG16, WEIGHTED
 
 
 def random_state(outputs, **width):
@@ -33,6 +34,11 @@ def narrow_state():
 
 def shapes(state):
     return {name: values.shape for name, values in state.items()}
+
+
+def declared(state):
+    """Return what is declared of VGG-16, with the widths of `state`."""
+    return replace(parameters(10), shapes=shapes(state))
 
 
 def bgr(state):

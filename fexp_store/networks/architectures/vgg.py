@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -10,7 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.architectures.torchvision_models import published_weights
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.by_content import read_weights
+from fexp_store.networks.weights.layers import Origin, Parameters, shapes_of
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Convolutions in each of the five blocks; a 2x2 max pool ends every block."""
@@ -30,7 +36,7 @@ def _layer_names() -> Iterator[tuple[str, str]]:
 
 
 LAYERS: dict[str, str] = dict(_layer_names())
-"""Layer name -> path of the module whose output is that layer's response, in forward order."""
+"""Layer name -> path of the module that puts out its activations, in forward order."""
 
 WEIGHTED: tuple[str, ...] = tuple(
     dict.fromkeys(path for path in LAYERS.values() if path.startswith(("conv", "fc")))
@@ -116,7 +122,7 @@ class VGG16(nn.Module):
         Returns
         -------
         tensor of shape (n_images, outputs), float32
-            The response of fc8, before any softmax; without the fc layers, that of pool5, of
+            The activations of fc8, before any softmax; without the fc layers, those of pool5, of
             shape (n_images, 512, 7, 7).
         """
         for name, module in self.named_children():
@@ -155,3 +161,64 @@ def from_weights(state: Mapping[str, NDArray[np.float32]]) -> VGG16:
     tensors = {name: torch.from_numpy(values) for name, values in state.items()}
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def _aliases() -> Iterator[tuple[str, tuple[str, Origin]]]:
+    """Yield what state dicts call a layer: torchvision by number, ports of VGG_FACE.t7 with _."""
+    number = 0
+    for block, convolutions in enumerate(CONVOLUTIONS, 1):
+        for place in range(1, convolutions + 1):
+            name = f"conv{block}_{place}"
+            yield f"features.{number}", (name, "pytorch")
+            yield f"features.{name}", (name, "pytorch")
+            yield f"conv_{block}_{place}", (name, "torch7")
+            yield f"features.conv_{block}_{place}", (name, "torch7")
+            number += 2  # a ReLU follows,
+        number += 1  # and a pool after each block
+    for name, number in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
+        for alias in (f"classifier.{number}", f"classifier.{name}", f"fc.{name}"):
+            yield alias, (name, "pytorch")
+
+
+def parameters(outputs: int) -> Parameters:
+    """Return what files hold of VGG-16 with `outputs` units in fc8; some have no fc layers."""
+    return Parameters(
+        network="VGG-16",
+        shapes=shapes_of(partial(VGG16, outputs)),
+        aliases=dict(_aliases()),
+        head=("fc6", "fc7", "fc8"),
+        bgr=frozenset({"torch7", "caffe"}),
+    )
+
+
+def _read(outputs: int, path: Path) -> Mapping[str, NDArray[np.float32]]:
+    return read_weights(path, parameters(outputs))
+
+
+def _architecture(
+    name: str,
+    outputs: int,
+    preprocessing: Preprocessing,
+    training: str,
+    published: PublishedWeights | None = None,
+) -> Architecture:
+    return Architecture(
+        name=name,
+        build=partial(VGG16, outputs),
+        build_convolutions=partial(VGG16, None),
+        layers=LAYERS,
+        preprocessing=preprocessing,
+        training=training,
+        read_weights=partial(_read, outputs),
+        published=published,
+    )
+
+
+VGG_FACE = _architecture("vgg_face", 2622, VGG_FACE_PREPROCESSING, "face identity")
+VGG16_OBJECT = _architecture(
+    "vgg16",
+    1000,
+    VGG16_OBJECT_PREPROCESSING,
+    "object",
+    published_weights("vgg16", "IMAGENET1K_V1"),
+)

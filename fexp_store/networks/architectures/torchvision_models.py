@@ -16,7 +16,8 @@ from torch import nn
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.state_dict import load_tensors
+from fexp_store.networks.weights.layers import shapes_of
+from fexp_store.networks.weights.state_dict import read_own
 
 
 def architecture(model: str) -> Architecture:
@@ -74,20 +75,7 @@ def _download(model: str, name: str) -> Path:
 
 
 def _read(model: str, path: Path) -> Mapping[str, NDArray[Any]]:
-    with torch.device("meta"):
-        wanted = torchvision.models.get_model(model, weights=None).state_dict()
-    try:
-        found = load_tensors(path)
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from error
-    for name, value in wanted.items():
-        shape = tuple(found[name].shape) if name in found else "no place"
-        if shape != tuple(value.shape):
-            raise BadInput(
-                f"{path} is not of {model}: "
-                f"{name} has {shape} where {tuple(value.shape)} is needed."
-            )
-    return {name: found[name].numpy() for name in wanted}
+    return read_own(path, model, shapes_of(partial(_build, model)))
 
 
 def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
