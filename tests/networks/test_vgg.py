@@ -3,15 +3,13 @@
 import pytest
 import torch
 import torchvision
-from support.weights_writers import renamed, torchvision_names
+from support.weights_writers import from_weights, layers_of, renamed, torchvision_names
 
 from fexp_store.networks.architectures.vgg import (
     LAYERS,
     VGG16,
     VGG16_OBJECT_PREPROCESSING,
     VGG_FACE_PREPROCESSING,
-    from_weights,
-    layers_of,
 )
 from fexp_store.networks.initialise import initialise
 

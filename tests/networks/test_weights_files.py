@@ -8,10 +8,9 @@ import torch
 import torchvision
 from numpy.lib.stride_tricks import sliding_window_view
 from support import weights_writers
-from support.weights_writers import WRITERS, declared, narrow_state, random_state
+from support.weights_writers import WRITERS, declared, from_weights, narrow_state, random_state
 
 from fexp_store.networks.architectures import vgg
-from fexp_store.networks.architectures.vgg import from_weights
 from fexp_store.networks.initialise import weights_sha256
 from fexp_store.networks.weights.by_content import read_weights
 from fexp_store.networks.weights.mat5 import read_variables

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.weights.dlib import BlockSpec, ResNetSpec, Weights, read_resnet
+from fexp_store.networks.weights.dlib import BlockSpec, ResNetSpec, read_resnet
 from fexp_store.networks.weights.packages import file_of_package
 
 PREPROCESSING = Preprocessing(
@@ -90,16 +91,6 @@ class PaddedSum(nn.Module):
         return pad(x) + pad(y)
 
 
-def _unset_convolution(
-    inputs: int, outputs: int, side: int, stride: int, padding: int
-) -> nn.Conv2d:
-    # Torch would otherwise draw random weights, only for them to be overwritten.
-    convolution: nn.Conv2d = skip_init(  # type: ignore[no-untyped-call]
-        nn.Conv2d, inputs, outputs, side, stride=stride, padding=padding
-    )
-    return convolution
-
-
 class Block(nn.Module):
     """Two 3x3 convolutions, each with its affine, around a shortcut that has no weights.
 
@@ -113,10 +104,10 @@ class Block(nn.Module):
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
         stride, padding = (2, 0) if spec.down else (1, 1)
-        self.conv_a = _unset_convolution(spec.inputs, spec.width, 3, stride, padding)
+        self.conv_a = nn.Conv2d(spec.inputs, spec.width, 3, stride, padding)
         self.affine_a = Affine(spec.width)
         self.relu_a = nn.ReLU()
-        self.conv_b = _unset_convolution(spec.width, spec.width, 3, 1, 1)
+        self.conv_b = nn.Conv2d(spec.width, spec.width, 3, 1, 1)
         self.affine_b = Affine(spec.width)
         self.shortcut = nn.AvgPool2d(2) if spec.down else nn.Identity()
         self.sum = PaddedSum()
@@ -147,18 +138,17 @@ class DlibFaceResNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first = BLOCKS[0].inputs
-        self.conv1 = nn.Sequential()
-        self.conv1.add_module("conv", _unset_convolution(3, first, 7, 2, 0))
-        self.conv1.add_module("affine", Affine(first))
-        self.conv1.add_module("relu", nn.ReLU())
-        self.pool1 = nn.MaxPool2d(3, stride=2)
-        for block in BLOCKS:
-            self.add_module(block.name, Block(block))
-        self.pool6 = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.embedding = skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear, BLOCKS[-1].width, EMBEDDING, bias=False
-        )
+        # On the meta device torch draws no random weights, which would only be overwritten.
+        with torch.device("meta"):
+            conv1 = {"conv": nn.Conv2d(3, first, 7, 2), "affine": Affine(first), "relu": nn.ReLU()}
+            self.conv1 = nn.Sequential(OrderedDict(conv1))
+            self.pool1 = nn.MaxPool2d(3, stride=2)
+            for block in BLOCKS:
+                self.add_module(block.name, Block(block))
+            self.pool6 = nn.AdaptiveAvgPool2d(1)
+            self.flatten = nn.Flatten()
+            self.embedding = nn.Linear(BLOCKS[-1].width, EMBEDDING, bias=False)
+        self.to_empty(device=torch.get_default_device())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the network.
@@ -188,10 +178,8 @@ def packaged_weights() -> Path:
     )
 
 
-def read_face_resnet(path: Path | str) -> Weights:
-    """Read the weights of `DlibFaceResNet` from ``dlib_face_recognition_resnet_model_v1.dat``."""
-    return read_resnet(path, ResNetSpec(BLOCKS, EMBEDDING, PREPROCESSING))
-
+read_face_resnet = partial(read_resnet, spec=ResNetSpec(BLOCKS, EMBEDDING, PREPROCESSING))
+"""Reads the weights of `DlibFaceResNet` from ``dlib_face_recognition_resnet_model_v1.dat``."""
 
 DLIB_FACE = Architecture(
     name="dlib_face",

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.weights.layers import shapes_of
 from fexp_store.networks.weights.packages import file_of_package
 from fexp_store.networks.weights.state_dict import read_own
 
@@ -184,22 +182,8 @@ def packaged_weights() -> Path:
     )
 
 
-def read_efficientnet_lite0(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a checkpoint of EfficientNet-Lite0 that ``torch.save`` wrote.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Every parameter and buffer of `EfficientNetLite0`, under its name and in its order:
-        float32, but int64 for ``num_batches_tracked``.
-
-    Raises
-    ------
-    BadInput
-        The file is damaged, holds code, or holds another network.
-    """
-    return read_own(path, "EfficientNet-Lite0", shapes_of(EfficientNetLite0))
-
+read_efficientnet_lite0 = partial(read_own, network="EfficientNet-Lite0", build=EfficientNetLite0)
+"""Reads the checkpoint that `packaged_weights` finds, or another of this network."""
 
 EFFICIENTNET_LITE0 = Architecture(
     name="efficientnet_lite0",

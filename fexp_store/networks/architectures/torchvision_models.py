@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
 import torch
 import torchvision
-from numpy.typing import NDArray
-from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.weights.layers import shapes_of
 from fexp_store.networks.weights.state_dict import read_own
 
 
@@ -38,15 +33,16 @@ def architecture(model: str) -> Architecture:
             "'import torchvision; print(torchvision.models.list_models(torchvision.models))'"
         )
     weights = torchvision.models.get_model_weights(model).DEFAULT
+    build = partial(torchvision.models.get_model, model, weights=None)
     with torch.device("meta"):
-        skeleton = torchvision.models.get_model(model, weights=None)
+        skeleton = build()
     return Architecture(
         name=f"torchvision:{model}",
-        build=partial(_build, model),
+        build=build,
         layers={path: path for path, _ in skeleton.named_modules() if path},
         preprocessing=_preprocessing(weights),
         training="object",
-        read_weights=partial(_read, model),
+        read_weights=partial(read_own, network=model, build=build),
         published=published_weights(model, weights.name),
         in_place=True,
     )
@@ -55,11 +51,6 @@ def architecture(model: str) -> Architecture:
 def published_weights(model: str, name: str) -> PublishedWeights:
     """Return weights that torchvision downloads and checks, for example ``IMAGENET1K_V1``."""
     return PublishedWeights(f"torchvision:{name}", partial(_download, model, name), None)
-
-
-def _build(model: str) -> nn.Module:
-    module: nn.Module = torchvision.models.get_model(model, weights=None)
-    return module
 
 
 def _download(model: str, name: str) -> Path:
@@ -72,10 +63,6 @@ def _download(model: str, name: str) -> Path:
             "the file with --weights."
         ) from None
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def _read(model: str, path: Path) -> Mapping[str, NDArray[Any]]:
-    return read_own(path, model, shapes_of(partial(_build, model)))
 
 
 def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:

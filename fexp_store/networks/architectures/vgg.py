@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures.torchvision_models import published_weights
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.by_content import read_weights
@@ -37,11 +37,6 @@ def _layer_names() -> Iterator[tuple[str, str]]:
 
 LAYERS: dict[str, str] = dict(_layer_names())
 """Layer name -> path of the module that puts out its activations, in forward order."""
-
-WEIGHTED: tuple[str, ...] = tuple(
-    dict.fromkeys(path for path in LAYERS.values() if path.startswith(("conv", "fc")))
-)
-"""The 13 convolutions and 3 fully connected layers: the modules that have parameters, in order."""
 
 VGG_FACE_PREPROCESSING = Preprocessing(
     size=224, resize=224, mean=(129.1863, 104.7624, 93.5940), std=(1.0, 1.0, 1.0)
@@ -130,39 +125,6 @@ class VGG16(nn.Module):
         return x
 
 
-def layers_of(model: VGG16) -> dict[str, str]:
-    """Return the part of `LAYERS` that this body has, in forward order."""
-    modules = dict(model.named_children())
-    return {layer: path for layer, path in LAYERS.items() if path in modules}
-
-
-def from_weights(state: Mapping[str, NDArray[np.float32]]) -> VGG16:
-    """Build the body that a set of weights describes, around those very arrays.
-
-    Parameters
-    ----------
-    state : mapping of str to ndarray
-        As `read_weights` returns it; without ``fc6.weight`` the body has no fc layers. The
-        arrays become the parameters without a copy.
-
-    Returns
-    -------
-    VGG16
-        In evaluation mode, its parameters without gradients.
-    """
-    channels = tuple(len(state[f"conv{block}_1.bias"]) for block in range(1, 6))
-    connected = "fc6.weight" in state
-    with torch.device("meta"):
-        model = VGG16(
-            len(state["fc8.bias"]) if connected else None,
-            channels=cast("tuple[int, int, int, int, int]", channels),
-            hidden=len(state["fc6.bias"]) if connected else 0,
-        )
-    tensors = {name: torch.from_numpy(values) for name, values in state.items()}
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().requires_grad_(False)
-
-
 def _aliases() -> Iterator[tuple[str, tuple[str, Origin]]]:
     """Yield what state dicts call a layer: torchvision by number, ports of VGG_FACE.t7 with _."""
     number = 0
@@ -195,30 +157,22 @@ def _read(outputs: int, path: Path) -> Mapping[str, NDArray[np.float32]]:
     return read_weights(path, parameters(outputs))
 
 
-def _architecture(
-    name: str,
-    outputs: int,
-    preprocessing: Preprocessing,
-    training: str,
-    published: PublishedWeights | None = None,
-) -> Architecture:
-    return Architecture(
-        name=name,
-        build=partial(VGG16, outputs),
-        build_convolutions=partial(VGG16, None),
-        layers=LAYERS,
-        preprocessing=preprocessing,
-        training=training,
-        read_weights=partial(_read, outputs),
-        published=published,
-    )
+VGG_FACE = Architecture(
+    name="vgg_face",
+    build=partial(VGG16, 2622),
+    build_convolutions=partial(VGG16, None),
+    layers=LAYERS,
+    preprocessing=VGG_FACE_PREPROCESSING,
+    training="face identity",
+    read_weights=partial(_read, 2622),
+)
 
-
-VGG_FACE = _architecture("vgg_face", 2622, VGG_FACE_PREPROCESSING, "face identity")
-VGG16_OBJECT = _architecture(
-    "vgg16",
-    1000,
-    VGG16_OBJECT_PREPROCESSING,
-    "object",
-    published_weights("vgg16", "IMAGENET1K_V1"),
+VGG16_OBJECT = replace(
+    VGG_FACE,
+    name="vgg16",
+    build=partial(VGG16, 1000),
+    preprocessing=VGG16_OBJECT_PREPROCESSING,
+    training="object",
+    read_weights=partial(_read, 1000),
+    published=published_weights("vgg16", "IMAGENET1K_V1"),
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.weights import keras_h5, matconvnet, state_dict, torch7
-from fexp_store.networks.weights.layers import ChannelOrder, FileWeights, Parameters
+from fexp_store.networks.weights.layers import ChannelOrder, FileWeights, Parameters, layer_of
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _KNOWN = "MatConvNet .mat, Torch7 .t7, a PyTorch state dict (.pth, .pt), .safetensors or Keras .h5"
@@ -89,14 +89,10 @@ def _checked(
     state: dict[str, NDArray[Any]], parameters: Parameters, channels: ChannelOrder
 ) -> dict[str, NDArray[np.float32]]:
     """Compare with the network's shapes, turn the first convolution to RGB, make float32."""
-    layer_of = {name: name.rpartition(".")[0] for name in (*parameters.shapes, *state)}
-    headless = not any(layer_of[name] in parameters.head for name in state)
-    shapes = {
-        name: shape
-        for name, shape in parameters.shapes.items()
-        if not (headless and layer_of[name] in parameters.head)
-    }
-    missing = dict.fromkeys(layer_of[name] for name in shapes if name not in state)
+    headless = not any(layer_of(name) in parameters.head for name in state)
+    left_out = parameters.head if headless else ()
+    shapes = {k: shape for k, shape in parameters.shapes.items() if layer_of(k) not in left_out}
+    missing = dict.fromkeys(layer_of(name) for name in shapes if name not in state)
     if missing:
         raise BadInput(f"lacks {', '.join(missing)}, so it is not a whole {parameters.network}.")
     for name in state:

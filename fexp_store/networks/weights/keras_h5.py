@@ -72,8 +72,8 @@ def _keras(root: Any, parameters: Parameters) -> FileWeights:
     for name, kernel, bias in kernels:
         layers.append(FileLayer(name, _weight(kernel, channels), bias))
         channels = len(bias) if kernel.ndim == 4 else 0
-    # Of the two models whose layers have the network's own names, the one from Caffe pads
-    # inside its convolutions; the one from MatConvNet has layers for it and convolves in fc6.
+    # Of models whose layers have the network's own names, those from Caffe pad inside their
+    # convolutions; those from MatConvNet have layers for it, or a head of convolutions.
     named = kernels[0][0] == parameters.layers[0]
     padded = any("padding" in name for name in names)
     convolved = channels and len(layers) > len(parameters.convolutions)

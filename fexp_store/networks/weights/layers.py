@@ -23,6 +23,11 @@ Origin = Literal["matconvnet", "torch7", "pytorch", "keras", "caffe"]
 """The framework that a file, or the file it was copied from, was written for."""
 
 
+def layer_of(parameter: str) -> str:
+    """Return the layer of ``LAYER.KIND``."""
+    return parameter.rpartition(".")[0]
+
+
 @dataclass(frozen=True)
 class Parameters:
     """The parameters of an architecture, and how files hold them.
@@ -52,7 +57,7 @@ class Parameters:
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers that have parameters, in forward order."""
-        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.shapes))
+        return tuple(dict.fromkeys(map(layer_of, self.shapes)))
 
     @property
     def convolutions(self) -> tuple[str, ...]:
@@ -128,7 +133,7 @@ def _by_order(count: int, parameters: Parameters) -> list[str]:
             f"holds {count} layers with weights, "
             f"where {parameters.network} has {len(known)}{without}."
         )
-    return [*known][:count]
+    return names if count == len(names) else list(known[:count])
 
 
 def check_size(what: str, shape: Sequence[int], parameters: Parameters) -> None:

@@ -26,9 +26,16 @@ import safetensors
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.weights.layers import FileWeights, Origin, Parameters, check_size
+from fexp_store.networks.weights.layers import (
+    FileWeights,
+    Origin,
+    Parameters,
+    check_size,
+    shapes_of,
+)
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _PARAMETER = re.compile(r"\.(weight|bias|running_mean|running_var)$")
@@ -48,21 +55,20 @@ def read_safetensors(path: Path, parameters: Parameters) -> FileWeights:
     return _renamed(tensors, parameters)
 
 
-def read_own(
-    path: Path, network: str, shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, NDArray[Any]]:
-    """Read what ``torch.save`` wrote of a module under its own names, buffers included.
+def read_own(path: Path, network: str, build: Callable[[], nn.Module]) -> dict[str, NDArray[Any]]:
+    """Read what ``torch.save`` wrote of the module that `build` gives, under its own names.
 
     Returns
     -------
     dict of str to ndarray
-        As `shapes` has them, in that order, of the types that the file has.
+        Every parameter and buffer, in the module's order and of the types that the file has.
 
     Raises
     ------
     BadInput
         The file is damaged, holds code, or is not of this `network`.
     """
+    shapes = shapes_of(build)
     try:
         tensors = load_tensors(path)
         for name, shape in shapes.items():

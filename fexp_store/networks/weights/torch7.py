@@ -29,17 +29,9 @@ _NIL, _NUMBER, _STRING, _TABLE, _TORCH, _BOOLEAN, _FUNCTION = range(7)
 _CLOSURES = (7, 8)
 _DEEPEST = 100
 
-_TYPES = {
-    "Byte": "<u1",
-    "Char": "<i1",
-    "Short": "<i2",
-    "Int": "<i4",
-    "Long": "<i8",
-    "Float": "<f4",
-    "Double": "<f8",
-    "Cuda": "<f4",
-    "CudaDouble": "<f8",
-}
+_INTEGERS = {"Byte": "<u1", "Char": "<i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"}
+_REALS = {"Float": "<f4", "Double": "<f8", "Cuda": "<f4", "CudaDouble": "<f8"}
+_TYPES = _INTEGERS | _REALS
 _STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _TYPES.items()}
 _TENSORS = {f"torch.{name}Tensor" for name in _TYPES}
 
