@@ -141,5 +141,7 @@ def test_a_parameter_that_the_architecture_lacks_is_refused(state, tmp_path):
     """A bias that is dropped in silence would leave another network."""
     shapes = {name: shape for name, shape in SMALL.shapes.items() if name != "who.bias"}
     write_h5(tmp_path / "biased.h5", state)
-    with pytest.raises(BadInput, match=r"holds a who\.bias, which SmallNet does not have"):
+    with pytest.raises(
+        BadInput, match=r"holds a parameter 'who\.bias', which SmallNet does not have"
+    ):
         read_weights(tmp_path / "biased.h5", replace(SMALL, shapes=shapes))

@@ -97,7 +97,8 @@ def _checked(
         raise BadInput(f"lacks {', '.join(missing)}, so it is not a whole {parameters.network}.")
     for name in state:
         if name not in shapes:
-            raise BadInput(f"holds a {name}, which {parameters.network} does not have.")
+            network = parameters.network
+            raise BadInput(f"holds a parameter {name!r}, which {network} does not have.")
     for name, shape in shapes.items():
         if state[name].shape != shape:
             layer, _, kind = name.rpartition(".")
