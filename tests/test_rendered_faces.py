@@ -15,9 +15,13 @@ from PIL import Image
 from sklearn import linear_model
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.dlib_format import read_face_resnet
-from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
-from fexp_store.networks.responses import responses
+from fexp_store.networks.architectures.dlib_face import (
+    PREPROCESSING,
+    DlibFaceResNet,
+    packaged_weights,
+    read_face_resnet,
+)
+from fexp_store.networks.forward import activations
 from fexp_store.stimuli.canvas import NO_OPENGL, Canvas, has_osmesa
 from fexp_store.stimuli.faces import (
     EXPRESSIONS,
@@ -366,7 +370,7 @@ def seen(crowd) -> dict[str, NDArray[np.float32]]:
     std = np.array(PREPROCESSING.std, np.float32)[:, None, None]
     layers = {"conv4_3": "conv4_3", "embedding": "embedding"}
     with torch.no_grad():
-        found = responses(net, layers, torch.tensor((pixels.astype(np.float32) - mean) / std))
+        found = activations(net, layers, torch.tensor((pixels.astype(np.float32) - mean) / std))
     return {layer: values.flatten(1).numpy() for layer, values in found.items()}
 
 

@@ -93,8 +93,8 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     from a file, once as the file's arrays); the largest input and output of one module for a
     batch; the buffers of activations; and the row groups that are being written.
     """
+    from fexp_store.networks.forward import widest_module
     from fexp_store.networks.registry import meta_module  # imports torch, which counts
-    from fexp_store.networks.responses import widest_module
 
     if not prepared.spans:
         return _resident()

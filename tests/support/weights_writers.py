@@ -1,10 +1,11 @@
-"""Writes one VGG state dict in each of the layouts that public weights files have.
+"""VGG state dicts, and writers of one in each of the layouts that public weights files have.
 
 The layouts, and where they were read, are in the readers' docstrings. `state` is a VGG16 state
 dict of float32 arrays, for RGB.
 """
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,8 +14,11 @@ import safetensors.numpy
 import scipy.io
 import torch
 
+from fexp_store.networks.architectures.vgg import CONVOLUTIONS, LAYERS, VGG16, parameters
 from fexp_store.networks.initialise import initialise
-from fexp_store.networks.vgg import CONVOLUTIONS, VGG16, WEIGHTED
+
+WEIGHTED = parameters(10).layers
+"""The 13 convolutions and 3 fully connected layers."""
 
 
 def random_state(outputs, **width):
@@ -33,6 +37,35 @@ def narrow_state():
 
 def shapes(state):
     return {name: values.shape for name, values in state.items()}
+
+
+def declared(state):
+    """Return what is declared of VGG-16, with the widths of `state`."""
+    return replace(parameters(10), shapes=shapes(state))
+
+
+def layers_of(model):
+    """Return the part of `LAYERS` that this body has, in forward order."""
+    modules = dict(model.named_children())
+    return {layer: path for layer, path in LAYERS.items() if path in modules}
+
+
+def from_weights(state):
+    """Build the body that a set of weights describes, around those very arrays.
+
+    Without ``fc6.weight`` it has no fc layers. It is in evaluation mode, without gradients.
+    """
+    channels = tuple(len(state[f"conv{block}_1.bias"]) for block in range(1, 6))
+    connected = "fc6.weight" in state
+    with torch.device("meta"):
+        model = VGG16(
+            len(state["fc8.bias"]) if connected else None,
+            channels=channels,
+            hidden=len(state["fc6.bias"]) if connected else 0,
+        )
+    tensors = {name: torch.from_numpy(values) for name, values in state.items()}
+    model.load_state_dict(tensors, assign=True)
+    return model.eval().requires_grad_(False)
 
 
 def bgr(state):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
 import torch
 import torchvision
-from numpy.typing import NDArray
-from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.state_dict import load_tensors
+from fexp_store.networks.weights.state_dict import read_own
 
 
 def architecture(model: str) -> Architecture:
@@ -37,15 +33,16 @@ def architecture(model: str) -> Architecture:
             "'import torchvision; print(torchvision.models.list_models(torchvision.models))'"
         )
     weights = torchvision.models.get_model_weights(model).DEFAULT
+    build = partial(torchvision.models.get_model, model, weights=None)
     with torch.device("meta"):
-        skeleton = torchvision.models.get_model(model, weights=None)
+        skeleton = build()
     return Architecture(
         name=f"torchvision:{model}",
-        build=partial(_build, model),
+        build=build,
         layers={path: path for path, _ in skeleton.named_modules() if path},
         preprocessing=_preprocessing(weights),
         training="object",
-        read_weights=partial(_read, model),
+        read_weights=partial(read_own, network=model, build=build),
         published=published_weights(model, weights.name),
         in_place=True,
     )
@@ -54,11 +51,6 @@ def architecture(model: str) -> Architecture:
 def published_weights(model: str, name: str) -> PublishedWeights:
     """Return weights that torchvision downloads and checks, for example ``IMAGENET1K_V1``."""
     return PublishedWeights(f"torchvision:{name}", partial(_download, model, name), None)
-
-
-def _build(model: str) -> nn.Module:
-    module: nn.Module = torchvision.models.get_model(model, weights=None)
-    return module
 
 
 def _download(model: str, name: str) -> Path:
@@ -71,23 +63,6 @@ def _download(model: str, name: str) -> Path:
             "the file with --weights."
         ) from None
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def _read(model: str, path: Path) -> Mapping[str, NDArray[Any]]:
-    with torch.device("meta"):
-        wanted = torchvision.models.get_model(model, weights=None).state_dict()
-    try:
-        found = load_tensors(path)
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from error
-    for name, value in wanted.items():
-        shape = tuple(found[name].shape) if name in found else "no place"
-        if shape != tuple(value.shape):
-            raise BadInput(
-                f"{path} is not of {model}: "
-                f"{name} has {shape} where {tuple(value.shape)} is needed."
-            )
-    return {name: found[name].numpy() for name in wanted}
 
 
 def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:

@@ -28,17 +28,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.networks import state_dict
-from fexp_store.networks.file_layers import (
-    CONVOLUTIONAL,
+from fexp_store.networks.weights import state_dict
+from fexp_store.networks.weights.layers import (
     FileLayer,
     FileWeights,
+    Parameters,
     check_size,
     to_state,
 )
 
 
-def read(path: Path) -> FileWeights:
+def read(path: Path, parameters: Parameters) -> FileWeights:
     """Read an HDF5 file; needs the optional package h5py.
 
     The HDF5 library itself can crash on a file whose inner tables are damaged or forged.
@@ -51,37 +51,40 @@ def read(path: Path) -> FileWeights:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
-                return _keras(root)
-            return _flat(root, h5py.Dataset)
+                return _keras(root, parameters)
+            return _flat(root, h5py.Dataset, parameters)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput("is cut short or damaged: HDF5 cannot read it.") from error
 
 
-def _keras(root: Any) -> FileWeights:
+def _keras(root: Any, parameters: Parameters) -> FileWeights:
     if _text(root.attrs.get("backend", "")) == "theano":
         raise BadInput(
             "was written by Keras on Theano, which turns kernels around; "
             "load it in Keras on TensorFlow and save it again."
         )
     names = [_text(name) for name in root.attrs["layer_names"]]
-    kernels = [found for name in names if (found := _kernel_and_bias(name, root[name])) is not None]
+    groups = ((name, root[name]) for name in names)
+    kernels = [found for pair in groups if (found := _kernel_and_bias(*pair, parameters))]
     if not kernels:
         raise BadInput("holds a Keras model without any weights.")
-    layers, first_dense = [], True
+    layers, channels = [], 0  # of the convolution before, which a Dense layer takes flattened
     for name, kernel, bias in kernels:
-        layers.append(FileLayer(name, _weight(kernel, first_dense), bias))
-        first_dense = first_dense and kernel.ndim == 4
-    # Of the two models whose layers have the network's own names, the one from Caffe pads
-    # inside its convolutions; the one from MatConvNet has layers for it and convolves in fc6.
-    named = kernels[0][0] == "conv1_1"
+        layers.append(FileLayer(name, _weight(kernel, channels), bias))
+        channels = len(bias) if kernel.ndim == 4 else 0
+    # Of models whose layers have the network's own names, those from Caffe pad inside their
+    # convolutions; those from MatConvNet have layers for it, or a head of convolutions.
+    named = kernels[0][0] == parameters.layers[0]
     padded = any("padding" in name for name in names)
-    convolved = len(layers) > len(CONVOLUTIONAL) and first_dense
+    convolved = channels and len(layers) > len(parameters.convolutions)
     from_caffe = named and not padded and not convolved
-    return FileWeights(to_state(layers), "BGR" if from_caffe else "RGB")
+    return FileWeights(to_state(layers, parameters), "caffe" if from_caffe else "keras")
 
 
-def _kernel_and_bias(name: str, group: Any) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
-    arrays = [_array(group[_text(key)]) for key in group.attrs.get("weight_names", [])]
+def _kernel_and_bias(
+    name: str, group: Any, parameters: Parameters
+) -> tuple[str, NDArray[Any], NDArray[Any]] | None:
+    arrays = [_array(group[_text(key)], parameters) for key in group.attrs.get("weight_names", [])]
     if not arrays:
         return None
     if [array.ndim for array in arrays] not in ([4, 1], [2, 1]):
@@ -89,22 +92,25 @@ def _kernel_and_bias(name: str, group: Any) -> tuple[str, NDArray[Any], NDArray[
     return name, arrays[0], arrays[1]
 
 
-def _weight(kernel: NDArray[Any], first_dense: bool) -> NDArray[Any]:
-    """Reorder a kernel's axes; the first Dense layer's inputs are rows, columns, channels."""
-    if kernel.ndim == 2 and first_dense and len(kernel) % (7 * 7) == 0:
-        kernel = kernel.reshape(7, 7, -1, kernel.shape[1])
-    return kernel.T if kernel.ndim == 2 else kernel.transpose(3, 2, 0, 1)
+def _weight(kernel: NDArray[Any], channels: int) -> NDArray[Any]:
+    """Reorder a kernel's axes; after a convolution a Dense layer's inputs are places x channels."""
+    if kernel.ndim == 4:
+        return kernel.transpose(3, 2, 0, 1)
+    if channels and len(kernel) % channels == 0:
+        outputs = kernel.shape[1]
+        return kernel.reshape(-1, channels, outputs).transpose(2, 1, 0).reshape(outputs, -1)
+    return kernel.T
 
 
-def _flat(root: Any, dataset: type) -> FileWeights:
+def _flat(root: Any, dataset: type, parameters: Parameters) -> FileWeights:
     found = {key: root[key] for key in root if isinstance(root[key], dataset)}
     if not found:
         raise BadInput("is an HDF5 file without weights: no Keras layers and no arrays.")
-    return state_dict.rename({key: _array(value) for key, value in found.items()})
+    return state_dict.rename(found, np.asarray, parameters)
 
 
-def _array(dataset: Any) -> NDArray[Any]:
-    check_size(f"an array {dataset.name}", dataset.shape)
+def _array(dataset: Any, parameters: Parameters) -> NDArray[Any]:
+    check_size(f"an array {dataset.name}", dataset.shape, parameters)
     return np.asarray(dataset)
 
 

@@ -11,17 +11,17 @@ import safetensors.torch
 import scipy.io
 import torch
 import torchvision
-import weights_writers
 from conftest import Fexp, state
+from support import weights_writers
 from test_ingest import assert_close, direct_inputs
 
 from fexp_store import BadInput, Conflict, Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
+from fexp_store.networks.architectures.vgg import VGG16
 from fexp_store.networks.initialise import initialise
 from fexp_store.networks.records import registered
 from fexp_store.networks.registry import Untrained
-from fexp_store.networks.vgg import VGG16
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_any_torchvision_model_is_stored_as_torchvision_computes_it(
         assert_close(ready.matrix("r18", layer, "set1").values, found[layer].numpy(), layer)
 
 
-def test_layers_without_one_response_are_left_out(empty: Warehouse) -> None:
+def test_layers_that_run_more_than_once_are_left_out(empty: Warehouse) -> None:
     registry.add(empty, "r18", "torchvision:resnet18", untrained=Untrained())
     layers = registered(empty, "r18").all_layers()
     assert "layer1.0.relu" not in layers  # used twice in a pass

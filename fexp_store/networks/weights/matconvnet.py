@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.file_layers import FileLayer, FileWeights, to_state
-from fexp_store.networks.mat5 import read_variables
+from fexp_store.networks.weights.layers import FileLayer, FileWeights, Parameters, to_state
+from fexp_store.networks.weights.mat5 import read_variables
 
 
-def read(path: Path) -> FileWeights:
+def read(path: Path, parameters: Parameters) -> FileWeights:
     """Read a MATLAB v5 file (``save -v6`` or ``-v7``)."""
     content = read_variables(path, {"net", "layers"})
     net = content.get("net", content)
@@ -33,8 +33,8 @@ def read(path: Path) -> FileWeights:
     if not isinstance(layers, list):
         raise BadInput("holds no MatConvNet network: no 'layers', at the top or in 'net'.")
     structs = [layer for layer in layers if isinstance(layer, dict)]
-    convolutions = [layer for layer in structs if layer.get("type") == "conv"]
-    return FileWeights(to_state([_layer(layer) for layer in convolutions]), "RGB")
+    convolutions = [_layer(layer) for layer in structs if layer.get("type") == "conv"]
+    return FileWeights(to_state(convolutions, parameters), "matconvnet")
 
 
 def _layer(struct: dict[str, Any]) -> FileLayer:

@@ -9,8 +9,8 @@ import scipy.stats
 import torch
 
 from fexp_store.errors import BadInput
+from fexp_store.networks.architectures.vgg import VGG16
 from fexp_store.networks.initialise import initialise, weights_sha256
-from fexp_store.networks.vgg import VGG16
 
 GOLDEN = "05584a190ef72f58172949a5e739e89a45caa791b63b415fb0f63161033df911"
 
@@ -77,7 +77,7 @@ def test_spread_agrees_with_torchs_own_initialisers(init, theirs, shape):
     assert spread == pytest.approx(theirs(torch.empty(shape)).std().item(), rel=0.05)
 
 
-def test_responses_keep_their_size_through_a_kaiming_network():
+def test_activations_keep_their_size_through_a_kaiming_network():
     model = VGG16(None, channels=(32, 32, 32, 32, 32))
     initialise(model, "kaiming_normal", 3)
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.efficientnet_lite import (
+from fexp_store.networks.architectures.efficientnet_lite import (
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
     PREPROCESSING,
@@ -36,7 +36,7 @@ def model():
     return net.eval().requires_grad_(False)
 
 
-def responses(model, image):
+def activations(model, image):
     found = {}
     for layer, path in LAYERS.items():
         model.get_submodule(path).register_forward_hook(
@@ -56,8 +56,8 @@ def test_the_packaged_weights_are_the_file_that_was_checked():
     assert hashlib.sha256(packaged_weights().read_bytes()).hexdigest() == PACKAGED_WEIGHTS_SHA256
 
 
-def test_responses_are_those_of_the_original_implementation(model):
-    found = responses(model, noise())
+def test_activations_are_those_of_the_original_implementation(model):
+    found = activations(model, noise())
     assert found["logits"][0, :8].tolist() == pytest.approx(FIRST_LOGITS, abs=2e-5)
     assert found["logits"][1, :3].tolist() == pytest.approx(SECOND_LOGITS, abs=2e-5)
     for layer, expected in ROOT_MEAN_SQUARE.items():
@@ -78,7 +78,7 @@ def test_photographs_are_recognised(model, name, label):
 def test_layers_have_the_shapes_of_the_paper():
     net = EfficientNetLite0()
     initialise(net, "kaiming_normal", 0)
-    found = responses(net.eval(), noise()[:1])
+    found = activations(net.eval(), noise()[:1])
     shape = {layer: tuple(value.shape[1:]) for layer, value in found.items()}
     assert list(shape) == list(LAYERS)
     assert len(LAYERS) == 22

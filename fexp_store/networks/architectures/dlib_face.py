@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
-from fexp_store.networks.packages import file_of_package
+from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.dlib import BlockSpec, ResNetSpec, read_resnet
+from fexp_store.networks.weights.packages import file_of_package
 
 PREPROCESSING = Preprocessing(
     size=150, resize=150, mean=(122.782, 117.001, 104.298), std=(256.0, 256.0, 256.0)
@@ -26,16 +28,6 @@ EMBEDDING = 128
 """Units of the last layer."""
 
 _STAGES = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
-
-
-@dataclass(frozen=True)
-class BlockSpec:
-    """One residual block: its name, its channels in and out, and whether it halves the side."""
-
-    name: str
-    inputs: int
-    width: int
-    down: bool
 
 
 def _blocks() -> Iterator[BlockSpec]:
@@ -60,7 +52,7 @@ def _layer_names() -> Iterator[tuple[str, str]]:
 
 
 LAYERS: dict[str, str] = dict(_layer_names())
-"""Layer name -> path of the module whose output is that layer's response, in forward order."""
+"""Layer name -> path of the module that puts out its activations, in forward order."""
 
 
 class Affine(nn.Module):
@@ -82,7 +74,7 @@ class Affine(nn.Module):
 
 
 class PaddedSum(nn.Module):
-    """The sum of two responses of unlike shape, as if the smaller went on with zeros.
+    """The sum of two layers' activations of unlike shape, as if the smaller went on with zeros.
 
     The zeros follow the last channel, row and column, so position (0, 0, 0) of one is added to
     position (0, 0, 0) of the other.
@@ -99,16 +91,6 @@ class PaddedSum(nn.Module):
         return pad(x) + pad(y)
 
 
-def _unset_convolution(
-    inputs: int, outputs: int, side: int, stride: int, padding: int
-) -> nn.Conv2d:
-    # Torch would otherwise draw random weights, only for them to be overwritten.
-    convolution: nn.Conv2d = skip_init(  # type: ignore[no-untyped-call]
-        nn.Conv2d, inputs, outputs, side, stride=stride, padding=padding
-    )
-    return convolution
-
-
 class Block(nn.Module):
     """Two 3x3 convolutions, each with its affine, around a shortcut that has no weights.
 
@@ -122,10 +104,10 @@ class Block(nn.Module):
     def __init__(self, spec: BlockSpec) -> None:
         super().__init__()
         stride, padding = (2, 0) if spec.down else (1, 1)
-        self.conv_a = _unset_convolution(spec.inputs, spec.width, 3, stride, padding)
+        self.conv_a = nn.Conv2d(spec.inputs, spec.width, 3, stride, padding)
         self.affine_a = Affine(spec.width)
         self.relu_a = nn.ReLU()
-        self.conv_b = _unset_convolution(spec.width, spec.width, 3, 1, 1)
+        self.conv_b = nn.Conv2d(spec.width, spec.width, 3, 1, 1)
         self.affine_b = Affine(spec.width)
         self.shortcut = nn.AvgPool2d(2) if spec.down else nn.Identity()
         self.sum = PaddedSum()
@@ -142,9 +124,9 @@ class Block(nn.Module):
 class DlibFaceResNet(nn.Module):
     """The network of dlib's ``face_recognition_model_v1``.
 
-    The parameters are allocated but not set: load weights (`dlib_format.read_face_resnet`) or
-    call `initialise` before use. No module works in place, so the response before a ReLU is
-    still there after it. Convolutions keep the bias that dlib stores although an affine follows
+    The parameters are allocated but not set: load weights (`read_face_resnet`) or call
+    `initialise` before use. No module works in place, so what was before a ReLU is still there
+    after it. Convolutions keep the bias that dlib stores although an affine follows
     each: folding the two would round differently from dlib.
 
     References
@@ -156,18 +138,17 @@ class DlibFaceResNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         first = BLOCKS[0].inputs
-        self.conv1 = nn.Sequential()
-        self.conv1.add_module("conv", _unset_convolution(3, first, 7, 2, 0))
-        self.conv1.add_module("affine", Affine(first))
-        self.conv1.add_module("relu", nn.ReLU())
-        self.pool1 = nn.MaxPool2d(3, stride=2)
-        for block in BLOCKS:
-            self.add_module(block.name, Block(block))
-        self.pool6 = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.embedding = skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear, BLOCKS[-1].width, EMBEDDING, bias=False
-        )
+        # On the meta device torch draws no random weights, which would only be overwritten.
+        with torch.device("meta"):
+            conv1 = {"conv": nn.Conv2d(3, first, 7, 2), "affine": Affine(first), "relu": nn.ReLU()}
+            self.conv1 = nn.Sequential(OrderedDict(conv1))
+            self.pool1 = nn.MaxPool2d(3, stride=2)
+            for block in BLOCKS:
+                self.add_module(block.name, Block(block))
+            self.pool6 = nn.AdaptiveAvgPool2d(1)
+            self.flatten = nn.Flatten()
+            self.embedding = nn.Linear(BLOCKS[-1].width, EMBEDDING, bias=False)
+        self.to_empty(device=torch.get_default_device())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Run the network.
@@ -195,3 +176,19 @@ def packaged_weights() -> Path:
         "models/dlib_face_recognition_resnet_model_v1.dat",
         "face-recognition-models==0.3.0",
     )
+
+
+read_face_resnet = partial(read_resnet, spec=ResNetSpec(BLOCKS, EMBEDDING, PREPROCESSING))
+"""Reads the weights of `DlibFaceResNet` from ``dlib_face_recognition_resnet_model_v1.dat``."""
+
+DLIB_FACE = Architecture(
+    name="dlib_face",
+    build=DlibFaceResNet,
+    layers=LAYERS,
+    preprocessing=PREPROCESSING,
+    training="face identity",
+    read_weights=read_face_resnet,
+    published=PublishedWeights(
+        "package:face-recognition-models", packaged_weights, PACKAGED_WEIGHTS_SHA256
+    ),
+)

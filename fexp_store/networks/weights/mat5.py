@@ -25,18 +25,8 @@ from fexp_store.errors import BadInput
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT, _OBJECT, _CHAR, _SPARSE = 1, 2, 3, 4, 5
 _NUMERIC = range(6, 16)
-_TYPES = {
-    1: "<i1",
-    2: "<u1",
-    3: "<i2",
-    4: "<u2",
-    5: "<i4",
-    6: "<u4",
-    7: "<f4",
-    9: "<f8",
-    12: "<i8",
-    13: "<u8",
-}
+_INTEGERS = {1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 12: "<i8", 13: "<u8"}
+_TYPES = _INTEGERS | {7: "<f4", 9: "<f8"}
 _ENCODINGS = {1: "latin-1", 2: "latin-1", 16: "utf-8", 4: "utf-16-le", 17: "utf-16-le"}
 _DEEPEST = 50
 _MOST_BYTES = 2 << 30
@@ -69,7 +59,7 @@ def read_variables(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        The file is cut short or damaged; a predicate, as in `file_layers`.
+        The file is cut short or damaged; a predicate, as in `layers`.
     """
     content = np.asarray(np.memmap(path, np.uint8, mode="r"))
     if content.size < 128:

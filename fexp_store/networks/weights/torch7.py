@@ -23,23 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.file_layers import FileLayer, FileWeights, check_size, to_state
+from fexp_store.networks.weights.layers import FileLayer, FileWeights, Parameters, to_state
 
 _NIL, _NUMBER, _STRING, _TABLE, _TORCH, _BOOLEAN, _FUNCTION = range(7)
 _CLOSURES = (7, 8)
 _DEEPEST = 100
 
-_TYPES = {
-    "Byte": "<u1",
-    "Char": "<i1",
-    "Short": "<i2",
-    "Int": "<i4",
-    "Long": "<i8",
-    "Float": "<f4",
-    "Double": "<f8",
-    "Cuda": "<f4",
-    "CudaDouble": "<f8",
-}
+_INTEGERS = {"Byte": "<u1", "Char": "<i1", "Short": "<i2", "Int": "<i4", "Long": "<i8"}
+_REALS = {"Float": "<f4", "Double": "<f8", "Cuda": "<f4", "CudaDouble": "<f8"}
+_TYPES = _INTEGERS | _REALS
 _STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _TYPES.items()}
 _TENSORS = {f"torch.{name}Tensor" for name in _TYPES}
 
@@ -52,13 +44,14 @@ class Module(dict[Any, Any]):
     kind: str = ""
 
 
-def read(path: Path) -> FileWeights:
+def read(path: Path, parameters: Parameters) -> FileWeights:
     """Read the network in a Torch7 file."""
     content = np.asarray(np.memmap(path, np.uint8, mode="r"))
-    layers = [_layer(module) for module in _weighted(_Reader(content).read())]
+    modules = _weighted(_Reader(content).read())
+    layers = [_layer(module, parameters.network) for module in modules]
     if not layers:
         raise BadInput("is a Torch7 file without a network: no module in it has weights.")
-    return FileWeights(to_state(layers), "BGR")
+    return FileWeights(to_state(layers, parameters), "torch7")
 
 
 def _weighted(top: Any) -> Iterator[Module]:
@@ -80,10 +73,10 @@ def _weighted(top: Any) -> Iterator[Module]:
         stack.extend(table[key] for key in reversed(keys))
 
 
-def _layer(module: Module) -> FileLayer:
+def _layer(module: Module, network: str) -> FileLayer:
     weight, bias = module["weight"], module.get("bias")
     if not isinstance(bias, np.ndarray):
-        raise BadInput(f"holds a {module.kind} without a bias, which VGG-16 does not have.")
+        raise BadInput(f"holds a {module.kind} without a bias, which {network} does not have.")
     if "SpatialConvolution" in module.kind and weight.ndim == 2:
         height, width = (_side(module.get(key)) for key in ("kH", "kW"))
         if weight.shape[1] % (height * width):
@@ -175,7 +168,6 @@ class _Reader:
             return np.empty(0, np.float32)
         if min(sizes) < 1 or min(strides) < 0 or start < 0:
             raise self._damaged()
-        check_size("a tensor", sizes)
         last = start + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
         if last >= storage.size or math.prod(sizes) > storage.size:
             raise BadInput("is damaged: a tensor reaches past the end of its storage.")

@@ -1,4 +1,4 @@
-"""The responses of named layers in one forward pass that stops at the deepest of them."""
+"""The activations of named layers in one forward pass that stops at the deepest of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Hook = Callable[[nn.Module, Any, Any], None]
 
 
 class _Stop(Exception):  # the pass has what it came for
-    """Ends a forward pass once every wanted module has responded."""
+    """Ends a forward pass once every wanted module has put out its activations."""
 
 
-def responses(
+def activations(
     module: nn.Module, paths: Mapping[str, str], x: torch.Tensor, *, in_place: bool = False
 ) -> dict[str, torch.Tensor]:
     """Run a network on a batch and return what some of its modules put out.
@@ -59,7 +59,7 @@ def responses(
 def layer_shapes(
     module: nn.Module, paths: Mapping[str, str], size: int
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each layer's response to one image, without computing anything.
+    """Return the shape of each layer's activations for one image, without computing anything.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def layer_shapes(
     -------
     dict of str to tuple of int
         ``(channels, height, width)`` or ``(units,)``, in the order of `paths`. Without layers that
-        put out no tensor, respond more than once, or cannot take what an input of this size gives.
+        put out no tensor, run more than once, or cannot take what an input of this size gives.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     calls: Counter[str] = Counter()

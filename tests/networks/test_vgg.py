@@ -3,17 +3,15 @@
 import pytest
 import torch
 import torchvision
-from weights_writers import renamed, torchvision_names
+from support.weights_writers import from_weights, layers_of, renamed, torchvision_names
 
-from fexp_store.networks.initialise import initialise
-from fexp_store.networks.vgg import (
+from fexp_store.networks.architectures.vgg import (
     LAYERS,
     VGG16,
     VGG16_OBJECT_PREPROCESSING,
     VGG_FACE_PREPROCESSING,
-    from_weights,
-    layers_of,
 )
+from fexp_store.networks.initialise import initialise
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def image():
     return 60 * torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
 
-def responses(model, image, paths):
+def activations(model, image, paths):
     found = {}
     for path in paths:
         model.get_submodule(path).register_forward_hook(
@@ -40,11 +38,11 @@ def responses(model, image, paths):
 
 
 @pytest.fixture(scope="module")
-def every_response(full, image):
-    return responses(full, image, LAYERS.values())
+def every_activation(full, image):
+    return activations(full, image, LAYERS.values())
 
 
-def test_every_layer_responds_as_torchvisions_vgg16_does(full, image, every_response):
+def test_every_layer_has_the_activations_of_torchvisions_vgg16(full, image, every_activation):
     with torch.device("meta"):
         theirs = torchvision.models.vgg16(num_classes=2622, init_weights=False)
     state = renamed(full.state_dict(), torchvision_names())
@@ -56,14 +54,14 @@ def test_every_layer_responds_as_torchvisions_vgg16_does(full, image, every_resp
             module.inplace = False
     kinds = (torch.nn.Conv2d, torch.nn.ReLU, torch.nn.MaxPool2d, torch.nn.Linear)
     paths = [path for path, module in theirs.named_modules() if isinstance(module, kinds)]
-    expected = responses(theirs, image, paths)
+    expected = activations(theirs, image, paths)
     assert len(LAYERS) == len(expected)
     for path, reference in zip(LAYERS.values(), expected.values(), strict=True):
-        assert torch.equal(every_response[path], reference), path
+        assert torch.equal(every_activation[path], reference), path
 
 
-def test_layers_have_the_shapes_of_the_paper(every_response):
-    shape = {layer: tuple(every_response[path].shape[1:]) for layer, path in LAYERS.items()}
+def test_layers_have_the_shapes_of_the_paper(every_activation):
+    shape = {layer: tuple(every_activation[path].shape[1:]) for layer, path in LAYERS.items()}
     assert list(shape) == list(LAYERS)
     assert shape["conv1_1"] == (64, 224, 224)
     assert shape["pool1"] == (64, 112, 112)
@@ -74,20 +72,20 @@ def test_layers_have_the_shapes_of_the_paper(every_response):
     assert shape["fc8"] == (2622,)
 
 
-def test_a_layer_is_after_its_relu_and_pre_is_before_it(every_response):
+def test_a_layer_is_after_its_relu_and_pre_is_before_it(every_activation):
     for layer, path in LAYERS.items():
         if layer.endswith(":pre"):
-            before = every_response[path]
+            before = every_activation[path]
             assert (before < 0).any(), "a ReLU that works in place would have removed these"
-            assert torch.equal(every_response[LAYERS[layer[:-4]]], before.clamp(min=0))
+            assert torch.equal(every_activation[LAYERS[layer[:-4]]], before.clamp(min=0))
     assert "fc8:pre" not in LAYERS
 
 
-def test_a_body_without_fc_has_the_convolutional_layers_only(full, image, every_response):
+def test_a_body_without_fc_has_the_convolutional_layers_only(full, image, every_activation):
     state = {name: value.numpy() for name, value in full.state_dict().items() if "conv" in name}
     body = from_weights(state)
     with torch.no_grad():
-        assert torch.equal(body(image), every_response["pool5"])
+        assert torch.equal(body(image), every_activation["pool5"])
     assert list(layers_of(body)) == [layer for layer in LAYERS if not layer.startswith("fc")]
     assert layers_of(full) == LAYERS
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architectures.torchvision_models import published_weights
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.by_content import read_weights
+from fexp_store.networks.weights.layers import Origin, Parameters, shapes_of
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 """Convolutions in each of the five blocks; a 2x2 max pool ends every block."""
@@ -30,12 +36,7 @@ def _layer_names() -> Iterator[tuple[str, str]]:
 
 
 LAYERS: dict[str, str] = dict(_layer_names())
-"""Layer name -> path of the module whose output is that layer's response, in forward order."""
-
-WEIGHTED: tuple[str, ...] = tuple(
-    dict.fromkeys(path for path in LAYERS.values() if path.startswith(("conv", "fc")))
-)
-"""The 13 convolutions and 3 fully connected layers: the modules that have parameters, in order."""
+"""Layer name -> path of the module that puts out its activations, in forward order."""
 
 VGG_FACE_PREPROCESSING = Preprocessing(
     size=224, resize=224, mean=(129.1863, 104.7624, 93.5940), std=(1.0, 1.0, 1.0)
@@ -116,7 +117,7 @@ class VGG16(nn.Module):
         Returns
         -------
         tensor of shape (n_images, outputs), float32
-            The response of fc8, before any softmax; without the fc layers, that of pool5, of
+            The activations of fc8, before any softmax; without the fc layers, those of pool5, of
             shape (n_images, 512, 7, 7).
         """
         for name, module in self.named_children():
@@ -124,34 +125,54 @@ class VGG16(nn.Module):
         return x
 
 
-def layers_of(model: VGG16) -> dict[str, str]:
-    """Return the part of `LAYERS` that this body has, in forward order."""
-    modules = dict(model.named_children())
-    return {layer: path for layer, path in LAYERS.items() if path in modules}
+def _aliases() -> Iterator[tuple[str, tuple[str, Origin]]]:
+    """Yield what state dicts call a layer: torchvision by number, ports of VGG_FACE.t7 with _."""
+    number = 0
+    for block, convolutions in enumerate(CONVOLUTIONS, 1):
+        for place in range(1, convolutions + 1):
+            name = f"conv{block}_{place}"
+            yield f"features.{number}", (name, "pytorch")
+            yield f"features.{name}", (name, "pytorch")
+            yield f"conv_{block}_{place}", (name, "torch7")
+            yield f"features.conv_{block}_{place}", (name, "torch7")
+            number += 2  # a ReLU follows,
+        number += 1  # and a pool after each block
+    for name, number in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
+        for alias in (f"classifier.{number}", f"classifier.{name}", f"fc.{name}"):
+            yield alias, (name, "pytorch")
 
 
-def from_weights(state: Mapping[str, NDArray[np.float32]]) -> VGG16:
-    """Build the body that a set of weights describes, around those very arrays.
+def parameters(outputs: int) -> Parameters:
+    """Return what files hold of VGG-16 with `outputs` units in fc8; some have no fc layers."""
+    return Parameters(
+        network="VGG-16",
+        shapes=shapes_of(partial(VGG16, outputs)),
+        aliases=dict(_aliases()),
+        head=("fc6", "fc7", "fc8"),
+        bgr=frozenset({"torch7", "caffe"}),
+    )
 
-    Parameters
-    ----------
-    state : mapping of str to ndarray
-        As `read_weights` returns it; without ``fc6.weight`` the body has no fc layers. The
-        arrays become the parameters without a copy.
 
-    Returns
-    -------
-    VGG16
-        In evaluation mode, its parameters without gradients.
-    """
-    channels = tuple(len(state[f"conv{block}_1.bias"]) for block in range(1, 6))
-    connected = "fc6.weight" in state
-    with torch.device("meta"):
-        model = VGG16(
-            len(state["fc8.bias"]) if connected else None,
-            channels=cast("tuple[int, int, int, int, int]", channels),
-            hidden=len(state["fc6.bias"]) if connected else 0,
-        )
-    tensors = {name: torch.from_numpy(values) for name, values in state.items()}
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().requires_grad_(False)
+def _read(outputs: int, path: Path) -> Mapping[str, NDArray[np.float32]]:
+    return read_weights(path, parameters(outputs))
+
+
+VGG_FACE = Architecture(
+    name="vgg_face",
+    build=partial(VGG16, 2622),
+    build_convolutions=partial(VGG16, None),
+    layers=LAYERS,
+    preprocessing=VGG_FACE_PREPROCESSING,
+    training="face identity",
+    read_weights=partial(_read, 2622),
+)
+
+VGG16_OBJECT = replace(
+    VGG_FACE,
+    name="vgg16",
+    build=partial(VGG16, 1000),
+    preprocessing=VGG16_OBJECT_PREPROCESSING,
+    training="object",
+    read_weights=partial(_read, 1000),
+    published=published_weights("vgg16", "IMAGENET1K_V1"),
+)

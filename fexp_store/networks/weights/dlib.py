@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.dlib_resnet import BLOCKS, EMBEDDING, PREPROCESSING, BlockSpec
+from fexp_store.networks.preprocessing import Preprocessing
 
 Weights = dict[str, NDArray[np.float32]]
 _Size = tuple[int, int, int, int]
@@ -34,8 +35,27 @@ _LARGEST_FILE = 32 << 20  # the published file has 22.5 MB, nearly all of it wei
 _LARGEST_EXPONENT = 900  # keeps every mantissa of 8 bytes within a double
 
 
-def read_face_resnet(path: Path | str) -> Weights:
-    """Read the weights of dlib's ``face_recognition_model_v1``.
+@dataclass(frozen=True)
+class BlockSpec:
+    """One residual block: its name, its channels in and out, and whether it halves the side."""
+
+    name: str
+    inputs: int
+    width: int
+    down: bool
+
+
+@dataclass(frozen=True)
+class ResNetSpec:
+    """The one network that a file must hold: blocks, units of its last layer, and input."""
+
+    blocks: tuple[BlockSpec, ...]
+    embedding: int
+    preprocessing: Preprocessing
+
+
+def read_resnet(path: Path | str, spec: ResNetSpec) -> Weights:
+    """Read the weights of a residual network like dlib's ``face_recognition_model_v1``.
 
     Every size in the file is compared with the one architecture that is read before anything of
     that size is, so a hostile file costs no more than its own length (32 MB at most).
@@ -43,13 +63,13 @@ def read_face_resnet(path: Path | str) -> Weights:
     Parameters
     ----------
     path : Path or str
-        ``dlib_face_recognition_resnet_model_v1.dat``, or a file with the same network.
+    spec : ResNetSpec
 
     Returns
     -------
     dict of str to ndarray, float32
-        The state dict of `dlib_resnet.DlibFaceResNet`: convolutions of shape (outputs, inputs,
-        height, width), affines and biases of shape (channels,), the embedding (128, 256).
+        Convolutions of shape (outputs, inputs, height, width), affines and biases of shape
+        (channels,), the embedding of shape (units, inputs).
 
     Raises
     ------
@@ -63,7 +83,7 @@ def read_face_resnet(path: Path | str) -> Weights:
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from error
     reader = _Reader(data, path)
-    weights = _network(reader)
+    weights = _network(reader, spec)
     reader.end()
     return weights
 
@@ -134,16 +154,16 @@ class _Reader:
         self.integers(f"{what} of version and size", 1, *size)
 
 
-def _network(reader: _Reader) -> Weights:
+def _network(reader: _Reader, spec: ResNetSpec) -> Weights:
     reader.integers("a loss of version", 1)
     reader.name("loss_metric_2")
     reader.reals(2)  # margin and distance threshold, of use to training alone
-    layers = list(_inner_to_outer())
+    layers = list(_inner_to_outer(spec))
     for layer in reversed(layers):
         reader.integers("a layer of version", 1 if layer is None else 2)
     reader.integers("a first layer of version", 3)
-    _input(reader)
-    first = BLOCKS[0].inputs
+    _input(reader, spec.preprocessing)
+    first = spec.blocks[0].inputs
     weights = _convolution("conv1.conv", (first, 3, 7, 7), stride=2)(reader)
     _training_state(reader)
     # dlib wraps its first layer around the input, the others around a layer: one more field.
@@ -155,15 +175,15 @@ def _network(reader: _Reader) -> Weights:
     return weights
 
 
-def _inner_to_outer() -> Iterator[_Layer | None]:
+def _inner_to_outer(spec: ResNetSpec) -> Iterator[_Layer | None]:
     """Yield each layer after the first; None is a tag or a skip, which has a version alone."""
-    yield _affine("conv1.affine", BLOCKS[0].inputs)
+    yield _affine("conv1.affine", spec.blocks[0].inputs)
     yield _weightless("relu_")
     yield _weightless("max_pool_2", 3, 3, 2, 2, 0, 0)  # sides, strides, paddings
-    for block in BLOCKS:
+    for block in spec.blocks:
         yield from _block(block)
     yield _weightless("avg_pool_2", 0, 0, 1, 1, 0, 0)  # a side of 0 is all of the input's
-    yield _embedding
+    yield _embedding(spec.blocks[-1].width, spec.embedding)
 
 
 def _block(block: BlockSpec) -> Iterator[_Layer | None]:
@@ -182,12 +202,12 @@ def _block(block: BlockSpec) -> Iterator[_Layer | None]:
     yield _weightless("relu_")
 
 
-def _input(reader: _Reader) -> None:
+def _input(reader: _Reader, expected: Preprocessing) -> None:
     reader.name("input_rgb_image_sized")
     mean = reader.reals(3)
-    if not np.allclose(mean, PREPROCESSING.mean, rtol=0, atol=1e-4):
-        reader.wrong(f"a mean colour of {mean} instead of {list(PREPROCESSING.mean)}")
-    reader.integers("images of size", PREPROCESSING.size, PREPROCESSING.size)
+    if not np.allclose(mean, expected.mean, rtol=0, atol=1e-4):
+        reader.wrong(f"a mean colour of {mean} instead of {list(expected.mean)}")
+    reader.integers("images of size", expected.size, expected.size)
 
 
 def _training_state(reader: _Reader) -> None:
@@ -237,14 +257,18 @@ def _weightless(name: str, *settings: int) -> _Layer:
     return read
 
 
-def _embedding(reader: _Reader) -> Weights:
-    size: _Size = (BLOCKS[-1].width, EMBEDDING, 1, 1)
-    reader.name("fc_2")
-    reader.integers("an embedding with outputs, inputs", size[1], size[0])
-    values = reader.tensor("weights of the embedding", size)
-    reader.view("weights of the embedding", size)
-    reader.view("biases of the embedding", _EMPTY)
-    reader.integers("an embedding in mode", 1)  # 1: without biases
-    reader.reals(4)
-    # dlib multiplies a row of inputs by this matrix, torch by its transpose.
-    return {"embedding.weight": values.reshape(size[:2]).T.copy()}
+def _embedding(inputs: int, outputs: int) -> _Layer:
+    size: _Size = (inputs, outputs, 1, 1)
+
+    def read(reader: _Reader) -> Weights:
+        reader.name("fc_2")
+        reader.integers("an embedding with outputs, inputs", outputs, inputs)
+        values = reader.tensor("weights of the embedding", size)
+        reader.view("weights of the embedding", size)
+        reader.view("biases of the embedding", _EMPTY)
+        reader.integers("an embedding in mode", 1)  # 1: without biases
+        reader.reals(4)
+        # dlib multiplies a row of inputs by this matrix, torch by its transpose.
+        return {"embedding.weight": values.reshape(size[:2]).T.copy()}
+
+    return read

@@ -6,6 +6,7 @@ import struct
 import sys
 import tarfile
 import tracemalloc
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -14,13 +15,14 @@ import safetensors.numpy
 import scipy.io
 import torch
 import torchvision
-import weights_writers
-from weights_writers import T7, WRITERS, narrow_state, random_state, shapes
+from support import weights_writers
+from support.weights_writers import T7, WRITERS, declared, narrow_state, random_state, shapes
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, NotFound
+from fexp_store.networks.architectures import architecture
+from fexp_store.networks.architectures.vgg import VGG16, parameters
 from fexp_store.networks.initialise import weights_sha256
-from fexp_store.networks.vgg import VGG16
-from fexp_store.networks.weights_files import read_shapes, read_weights
+from fexp_store.networks.weights.by_content import read_weights
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def narrow():
 def refusal(path, state=None):
     """Return what read_weights says of a bad file: one sentence that begins with the file."""
     with pytest.raises(BadInput) as caught:
-        read_weights(path, "vgg_face") if state is None else read_shapes(path, shapes(state))
+        read_weights(path, parameters(2622) if state is None else declared(state))
     text = str(caught.value)
     assert text.startswith(f"{path} ")
     assert text.endswith(".")
@@ -66,7 +68,7 @@ def test_another_last_layer_is_refused(narrow, tmp_path):
     torch.save(weights_writers.tensors(narrow), tmp_path / "finetuned.pth")
     wanted = shapes(narrow) | {"fc8.weight": (2622, 13), "fc8.bias": (2622,)}
     with pytest.raises(BadInput, match=r"the weight of fc8 has shape \(10, 13\), where \(2622, 13"):
-        read_shapes(tmp_path / "finetuned.pth", wanted)
+        read_weights(tmp_path / "finetuned.pth", replace(declared(narrow), shapes=wanted))
 
 
 def test_a_deeper_vgg_is_refused_although_all_of_vgg16_is_in_it(narrow, tmp_path):
@@ -196,9 +198,9 @@ def test_values_that_are_not_numbers_are_refused(narrow, tmp_path):
     assert refusal(path, narrow).startswith("is damaged: conv3_2.weight has values that are not")
 
 
-def test_an_unknown_architecture_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="'vgg_fce' is not one of vgg_face, vgg16"):
-        read_weights(tmp_path, "vgg_fce")
+def test_an_unknown_architecture_is_refused():
+    with pytest.raises(NotFound, match="'vgg_fce'; known: dlib_face, vgg_face, vgg16"):
+        architecture("vgg_fce")
 
 
 # Torch7 files that lie
@@ -268,7 +270,7 @@ def test_lua_functions_in_a_torch7_file_are_passed_over(narrow, tmp_path):
     items = [struct.pack("<2i", 2, 1) + key + value for key, value in values.items()]
     table = struct.pack("<3i", 3, 902, len(items)) + b"".join(items)
     (tmp_path / "table.t7").write_bytes(table)
-    read = read_shapes(tmp_path / "table.t7", shapes(narrow))
+    read = read_weights(tmp_path / "table.t7", declared(narrow))
     assert weights_sha256(read) == weights_sha256(narrow)
 
 
@@ -287,7 +289,7 @@ def test_files_with_wrong_bytes_never_fail_in_another_way(layout, tmp_path):
         content[places] = rng.integers(0, 256, places.size)
         path.write_bytes(content.tobytes())
         try:
-            read_shapes(path, shapes(state))
+            read_weights(path, declared(state))
         except BadInput:
             refused += 1
     assert refused > 100

