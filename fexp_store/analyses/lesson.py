@@ -13,7 +13,7 @@ from fexp_store.analyses.design import check_complete
 from fexp_store.analyses.options import check_options
 from fexp_store.analyses.units import choose_units, units_name
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.matrices import Matrix
 from fexp_store.warehouse.runs import Run
