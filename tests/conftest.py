@@ -115,4 +115,4 @@ def fexp(tmp_path: Path) -> Fexp:
 def state(wh: Warehouse) -> tuple[dict[str, int], set[Path]]:
     """What must not change when something is refused: Delta versions, and files of the tables."""
     files = {p for name in tables.names() for p in (wh.root / name).rglob("*") if p.is_file()}
-    return tables.log_versions(wh.root), files
+    return tables.log_versions(wh.storage), files

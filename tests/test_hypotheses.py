@@ -50,7 +50,7 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         "morph_to": "fear",
     }
     tables.append(
-        root,
+        wh.storage,
         "stimuli",
         rows.with_columns(
             pl.col("stimulus_id").cast(pl.Int32),
@@ -58,7 +58,7 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         ),
     )
     values = np.random.default_rng(0).uniform(size=(15, UNITS)).astype(np.float32)
-    fragments.commit(root, [write(root, values, 0, Partition("dlib", "conv4_3", "morphs"))])
+    fragments.commit(wh.storage, [write(root, values, 0, Partition("dlib", "conv4_3", "morphs"))])
     return wh
 
 

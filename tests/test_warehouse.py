@@ -27,7 +27,7 @@ FROM activations GROUP BY ALL ORDER BY ALL
 
 def test_every_stored_table_has_the_columns_of_its_schema(empty: Warehouse) -> None:
     for name, schema in schemas.tables().items():
-        table = tables.open_table(empty.root, name)
+        table = tables.open_table(empty.storage, name)
         assert [f.name for f in table.schema().fields] == schema.arrow.names
         assert tuple(table.metadata().partition_columns) == schema.partition_by
 
@@ -59,8 +59,8 @@ def test_a_directory_that_is_no_warehouse_is_said_to_be_none(tmp_path: Path) -> 
 
 def test_a_newer_format_is_refused(empty: Warehouse) -> None:
     marker = empty.root / "warehouse.json"
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 2}))
-    with pytest.raises(Damaged, match="has format 2 and this fexp-store reads up to 1"):
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 3}))
+    with pytest.raises(Damaged, match="has format 3 and this fexp-store reads up to 2"):
         Warehouse(empty.root)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.matrices import Matrix
+from fexp_store.warehouse.activations.matrix import Matrix
 
 FACTORS = ("expression", "identity")
 ROUNDING = 1e-12

@@ -72,7 +72,7 @@ def compare(
     measures = read_measures(wh, groups, stimulus_set, units_name(units), two_way=two_way)
     options = {"stimulus_set": stimulus_set, "units": units_name(units), "two_way": two_way}
     places = sorted(f"{network}:{layer}" for network, layer in networks)
-    run = runs.begin(wh.root, "compare", {**options, "name": stimulus_set, "networks": places})
+    run = runs.begin(wh.storage, "compare", {**options, "name": stimulus_set, "networks": places})
     found = comparison(measures)
     store(wh, run, {"name": stimulus_set}, {"comparison": found})
     return found

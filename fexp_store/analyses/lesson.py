@@ -15,7 +15,7 @@ from fexp_store.analyses.units import choose_units, units_name
 from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse import Warehouse, runs
-from fexp_store.warehouse.matrices import Matrix
+from fexp_store.warehouse.activations.matrix import Matrix
 from fexp_store.warehouse.runs import Run
 
 
@@ -84,7 +84,7 @@ def begin(
         unit_ids=unit_ids,
         classifier=classifier,
         key=key,
-        run=runs.begin(wh.root, kind, key | selection | options),
+        run=runs.begin(wh.storage, kind, key | selection | options),
     )
 
 

@@ -86,7 +86,7 @@ def add_responses(
     new = rows.select(_LABELS).unique()
 
     def taken() -> bool:
-        stored = tables.read(wh.root, "responses").join(new, on=_LABELS, how="semi")
+        stored = tables.read(wh.storage, "responses").join(new, on=_LABELS, how="semi")
         if not stored.is_empty():
             raise Conflict(
                 f"Responses of {stored['observer'][0]} to {stored['stimulus_set'][0]} in the study "
@@ -94,7 +94,7 @@ def add_responses(
             )
         return False
 
-    tables.append(wh.root, "responses", rows, key="responses", unless=taken)
+    tables.append(wh.storage, "responses", rows, key="responses", unless=taken)
     return rows.height
 
 

@@ -28,5 +28,5 @@ def store(
         pl.lit(value).alias(name) for name, value in (dict(key) | {"run_id": run.run_id}).items()
     ]
     for name, rows in frames.items():
-        tables.append(wh.root, f"results/{name}", rows.select(*columns, pl.all()))
-    runs.record_end(wh.root, run)
+        tables.append(wh.storage, f"results/{name}", rows.select(*columns, pl.all()))
+    runs.record_end(wh.storage, run)

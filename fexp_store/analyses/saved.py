@@ -31,9 +31,11 @@ def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> st
         If the query is refused, has no rows, or has other columns than what is saved already.
     """
     saved.check(name)
-    run = runs.begin(wh.root, "query", {"name": name, "query": query, "parameters": parameters})
+    run = runs.begin(
+        wh.storage, "query", {"name": name}, {"query": query, "parameters": parameters}
+    )
     reader = wh.stream(query, parameters)
-    if not saved.write(wh.root, name, run.run_id, reader):
+    if not saved.write(wh.storage, name, run.run_id, reader):
         raise BadInput("The query has no rows, so there is nothing to save.")
-    runs.record_end(wh.root, run)
+    runs.record_end(wh.storage, run)
     return run.run_id

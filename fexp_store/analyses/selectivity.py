@@ -112,7 +112,7 @@ def select(
     key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
     options = {"alpha": alpha, "factor": factor, "correction": correction}
     chance = {"permutations": permutations, "seed": seed}
-    run = runs.begin(wh.root, "select", key | options | chance)
+    run = runs.begin(wh.storage, "select", key | options | chance)
     table = anova(wh, **key)
     threshold = corrected_level(table[f"p_{factor}"], alpha, correction)
     selective = _selective(table, factor, threshold, alpha)
@@ -136,11 +136,11 @@ def select(
     units = table.select(
         *labels, pl.lit(run.run_id).alias("run_id"), "unit_id", *columns, selective
     )
-    tables.append(wh.root, f"results/{TABLES[factor]}", units)
+    tables.append(wh.storage, f"results/{TABLES[factor]}", units)
     tables.append(
-        wh.root, "results/selection", pl.DataFrame([key | options | chance | asdict(found)])
+        wh.storage, "results/selection", pl.DataFrame([key | options | chance | asdict(found)])
     )
-    runs.record_end(wh.root, run)
+    runs.record_end(wh.storage, run)
     return found
 
 

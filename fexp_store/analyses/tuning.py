@@ -54,13 +54,13 @@ def tune(wh: Warehouse, network: str, layer: str, stimulus_set: str) -> Tuning:
             f"Which units of {network} {layer} are selective is not known; run: fexp select "
             f"--network {network} --layer {layer} --stimuli {stimulus_set}"
         )
-    run = runs.begin(wh.root, "tune", key | {"selectivity_run": chosen["run_id"][0]})
+    run = runs.begin(wh.storage, "tune", key | {"selectivity_run": chosen["run_id"][0]})
     units = chosen.filter("selective")["unit_id"].to_list()
     rows = _rows(wh, key, units).with_columns(
         *(pl.lit(value).alias(name) for name, value in (key | {"run_id": run.run_id}).items())
     )
-    tables.append(wh.root, "results/tuning", rows)
-    runs.record_end(wh.root, run)
+    tables.append(wh.storage, "results/tuning", rows)
+    runs.record_end(wh.storage, run)
     counts = wh.frame(schemas.sql("queries")["preferred_expressions"], **key)
     return Tuning(counts, run.run_id)
 

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("fp32", "tf32", "bf16")
-
 
 @dataclass(frozen=True)
 class Device:
@@ -120,11 +117,6 @@ def choose(device: str, precision: str) -> Device:
     BadInput
         If the device is not there, or does not have that precision.
     """
-    if device not in DEVICES or precision not in PRECISIONS:
-        raise BadInput(
-            f"The device is one of {', '.join(DEVICES)} and the precision one of "
-            f"{', '.join(PRECISIONS)}."
-        )
     there = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

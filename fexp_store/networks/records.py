@@ -60,10 +60,10 @@ def registered(wh: Warehouse, name: str) -> Registered:
     NotFound
         If it is not registered; the message lists the networks that are.
     """
-    rows = tables.read(wh.root, "networks")
+    rows = tables.read(wh.storage, "networks")
     found = rows.filter(network=name)
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"
         raise NotFound(f"There is no network {name!r}; registered: {known}.")
-    row = found.drop("created").row(0, named=True)
+    row = found.drop("created", "licence", "citation").row(0, named=True)
     return Registered(**row)

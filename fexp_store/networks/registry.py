@@ -209,10 +209,10 @@ def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:
 
 def _append(wh: Warehouse, row: Registered) -> bool:
     def taken() -> bool:
-        stored = tables.read(wh.root, "networks").filter(network=row.network)
+        stored = tables.read(wh.storage, "networks").filter(network=row.network)
         if stored.is_empty():
             return False
-        previous = Registered(**stored.drop("created").row(0, named=True))
+        previous = Registered(**stored.drop("created", "licence", "citation").row(0, named=True))
         # The same weights in another file are the same network.
         if replace(previous, weights_source=row.weights_source) != row:
             raise Conflict(
@@ -223,4 +223,4 @@ def _append(wh: Warehouse, row: Registered) -> bool:
 
     frame = pl.DataFrame([asdict(row)], schema_overrides=_SCHEMA_OVERRIDES)
     frame = frame.with_columns(pl.lit(datetime.now(UTC)).alias("created"))
-    return tables.append(wh.root, "networks", frame, key=f"networks/{row.network}", unless=taken)
+    return tables.append(wh.storage, "networks", frame, key=f"networks/{row.network}", unless=taken)

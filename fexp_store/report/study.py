@@ -210,7 +210,7 @@ def _has_run(wh: Warehouse, kind: str, expected: dict[str, Any]) -> bool:
 
 
 def _has_network(wh: Warehouse, name: str) -> bool:
-    return not tables.read(wh.root, "networks").filter(network=name).is_empty()
+    return not tables.read(wh.storage, "networks").filter(network=name).is_empty()
 
 
 def _add(wh: Warehouse, study: Study, section: Section, _bar: Bar) -> None:

@@ -21,7 +21,7 @@ from fexp_store.warehouse import Warehouse, tables
 
 def has_set(wh: Warehouse, name: str) -> bool:
     """Whether a set of this name is registered."""
-    return not tables.read(wh.root, "stimuli").filter(stimulus_set=name).is_empty()
+    return not tables.read(wh.storage, "stimuli").filter(stimulus_set=name).is_empty()
 
 
 def check_set(wh: Warehouse, study: Study, section: Section) -> None:

@@ -78,7 +78,7 @@ def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
     set_sha256 = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def taken() -> bool:
-        stored = tables.read(wh.root, "stimuli").filter(stimulus_set=name)
+        stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
         if stored.is_empty():
             return False
         if stored["set_sha256"][0] != set_sha256:
@@ -91,7 +91,7 @@ def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
     frame = pl.DataFrame(rows, schema=_SCHEMA).select(
         pl.lit(name).alias("stimulus_set"), pl.lit(set_sha256).alias("set_sha256"), pl.all()
     )
-    return tables.append(wh.root, "stimuli", frame, key=f"stimuli/{name}", unless=taken)
+    return tables.append(wh.storage, "stimuli", frame, key=f"stimuli/{name}", unless=taken)
 
 
 def made_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
@@ -102,7 +102,7 @@ def made_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
     Conflict
         If the name is taken by another set.
     """
-    stored = tables.read(wh.root, "stimuli").filter(stimulus_set=name)
+    stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
     if stored.is_empty():
         return False
     if stored["source"][0] != source or stored.height != count:

@@ -22,6 +22,11 @@ class Place(NamedTuple):
         return self._asdict()
 
     @property
+    def as_arguments(self) -> str:
+        """The three names as commands take them."""
+        return f"--network {self.network} --layer {self.layer} --stimuli {self.stimulus_set}"
+
+    @property
     def path(self) -> str:
         """Directory relative to the table, with each value percent-encoded."""
         return "/".join(f"{key}={quote(value, safe='')}" for key, value in self.columns.items())

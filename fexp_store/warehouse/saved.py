@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
@@ -14,13 +12,14 @@ from deltalake.exceptions import DeltaError
 from fexp_store.errors import BadInput
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.questions import refusals
+from fexp_store.warehouse.storage import Storage
 
 FOLDER = "results/saved"
 
 
-def names(root: Path) -> list[str]:
+def names(storage: Storage) -> list[str]:
     """Return the names that something is saved under."""
-    return sorted(log.parent.name for log in (root / FOLDER).glob("*/_delta_log"))
+    return [name for name in storage.names(FOLDER) if storage.exists(f"{FOLDER}/{name}/_delta_log")]
 
 
 def check(name: str) -> None:
@@ -31,7 +30,7 @@ def check(name: str) -> None:
         )
 
 
-def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
+def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
     """Append a result in one commit, as it is computed; return whether it has any rows."""
     fields = [_storable(field) for field in reader.schema]
     schema = pa.schema([*fields, pa.field("run_id", pa.string())])
@@ -52,7 +51,7 @@ def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> b
         parts = (part for source in ([first], stored) for part in source)
         try:
             write_deltalake(
-                str(root / FOLDER / name),
+                storage.uri(f"{FOLDER}/{name}"),
                 pa.RecordBatchReader.from_batches(schema, parts),
                 mode="append",
                 partition_by=["run_id"],
@@ -64,15 +63,11 @@ def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> b
     return rows > 0
 
 
-def newest_files(root: Path, name: str) -> list[str]:
-    """Return the files of the newest finished run, relative to the warehouse."""
-    listed = tables.files(DeltaTable(str(root / FOLDER / name)))
-    finished = tables.read(root, "runs").drop_nulls("seconds").select("run_id", "started")
-    runs = listed.join(finished, on="run_id").sort("started")
-    if runs.is_empty():
-        return []
-    newest = runs.filter(pl.col("run_id") == runs["run_id"][-1])
-    return [f"{FOLDER}/{name}/{path}" for path in newest["path"]]
+def files(storage: Storage, name: str) -> list[str]:
+    """Return the files of a saved result, of all its runs, relative to the warehouse."""
+    folder = f"{FOLDER}/{name}"
+    listed = tables.files(DeltaTable(storage.uri(folder)))
+    return [f"{folder}/{path}" for path in listed["path"]]
 
 
 def _storable(field: pa.Field) -> pa.Field:

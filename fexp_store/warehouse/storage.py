@@ -41,6 +41,10 @@ class LocalStorage:
         """Whether there is such a file or folder."""
         return self._path(path).exists()
 
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder."""
+        return self._path(path).is_dir()
+
     def read(self, path: str) -> bytes:
         """Read a file whole; FileNotFoundError if there is none."""
         return self._path(path).read_bytes()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -16,11 +15,9 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
+from fexp_store.warehouse.storage import Storage
 
 Result = TypeVar("Result")
-
-_LATER = ("landmarks",)
-"""Tables that warehouses of earlier versions do not have; so may be those of new analyses."""
 
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
@@ -31,33 +28,37 @@ def names() -> tuple[str, ...]:
     return tuple(schemas.tables())
 
 
-def create_missing(root: Path) -> None:
+def create_missing(storage: Storage) -> None:
     """Create every table that is not there yet (a new warehouse, or a newer fexp-store)."""
     for name in names():
-        _create(root, name)
+        _create(storage, name)
 
 
-def open_table(root: Path, name: str) -> DeltaTable:
+def open_table(storage: Storage, name: str) -> DeltaTable:
     """Open the newest version of a table."""
     try:
-        return DeltaTable(str(root / name))
+        return DeltaTable(storage.uri(name))
     except TableNotFoundError:
-        if name.startswith("results/") or name in _LATER:
-            _create(root, name)
-            return DeltaTable(str(root / name))
-        raise Damaged(f"The table {name} is missing from {root}.") from None
+        since = schemas.tables()[name].since
+        if since is None or since > 1:  # a warehouse of format 1 may lack it
+            _create(storage, name)
+            return DeltaTable(storage.uri(name))
+        raise Damaged(f"The table {name} is missing from {storage.location}.") from None
 
 
-def read(root: Path, name: str) -> pl.DataFrame:
-    """Read a whole small table."""
-    table = open_table(root, name).to_pyarrow_table()
+def read(storage: Storage, name: str) -> pl.DataFrame:
+    """Read a whole small table; columns that a warehouse of an earlier version lacks are null."""
+    table = open_table(storage, name).to_pyarrow_table()
+    for field in schemas.tables()[name].arrow:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     frame = pl.from_arrow(table.select(schemas.tables()[name].arrow.names))
     assert isinstance(frame, pl.DataFrame)
     return frame
 
 
 def append(
-    root: Path,
+    storage: Storage,
     name: str,
     rows: pl.DataFrame,
     *,
@@ -69,7 +70,8 @@ def append(
     Parameters
     ----------
     rows : DataFrame
-        Columns of the table's schema; missing nullable columns are filled with null.
+        Columns of the table's schema; missing nullable columns are filled with null, and a table
+        of an earlier version gets its new columns.
     key, unless : str and callable, optional
         Commits under one key happen one after the other; `unless` is asked again before each
         attempt, and nothing is written once it is true.
@@ -79,19 +81,21 @@ def append(
     bool
         Whether the rows were written.
     """
-    data = conform(rows, schemas.tables()[name].arrow)
+    whole = conform(rows, schemas.tables()[name].arrow)
+    # The table keeps its own comments: Delta Lake refuses a field that comes with another one.
+    data = whole.cast(pa.schema([field.remove_metadata() for field in whole.schema]))
 
     def attempt(table: DeltaTable, commit: CommitProperties) -> bool:
         if unless is not None and unless():
             return False
-        write_deltalake(table, data, mode="append", commit_properties=commit)
+        write_deltalake(table, data, mode="append", schema_mode="merge", commit_properties=commit)
         return True
 
-    return serialised(root, name, [key] if key else [], attempt)
+    return serialised(storage, name, [key] if key else [], attempt)
 
 
 def serialised(
-    root: Path,
+    storage: Storage,
     name: str,
     keys: Sequence[str],
     attempt: Callable[[DeltaTable, CommitProperties], Result],
@@ -102,7 +106,7 @@ def serialised(
     table was read; `attempt` is then run again on the newer table.
     """
     for number in range(_ATTEMPTS):
-        table = open_table(root, name)
+        table = open_table(storage, name)
         marks = [Transaction(key, table.version() + 1) for key in keys]
         try:
             return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
@@ -133,9 +137,9 @@ def files(table: DeltaTable) -> pl.DataFrame:
     )
 
 
-def log_versions(root: Path) -> dict[str, int]:
+def log_versions(storage: Storage) -> dict[str, int]:
     """Return the newest version of each table, read from the names in its log."""
-    return {name: _log_version(root / name / "_delta_log") for name in names()}
+    return {name: _log_version(storage, name) for name in names()}
 
 
 def conform(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -155,10 +159,10 @@ def _column(rows: pl.DataFrame, field: pa.Field) -> pa.Array | pa.ChunkedArray:
     return rows[field.name].to_arrow().cast(field.type)
 
 
-def _create(root: Path, name: str) -> None:
+def _create(storage: Storage, name: str) -> None:
     schema = schemas.tables()[name]
     DeltaTable.create(
-        str(root / name),
+        storage.uri(name),
         schema.arrow,
         mode="ignore",
         partition_by=list(schema.partition_by),
@@ -166,7 +170,7 @@ def _create(root: Path, name: str) -> None:
     )
 
 
-def _log_version(log: Path) -> int:
-    names = (path.name for path in log.iterdir()) if log.is_dir() else ()
-    commits = [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()]
+def _log_version(storage: Storage, name: str) -> int:
+    entries = storage.names(f"{name}/_delta_log")
+    commits = [int(x[:-5]) for x in entries if x.endswith(".json") and x[:-5].isdigit()]
     return max(commits, default=-1)

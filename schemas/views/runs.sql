@@ -3,6 +3,7 @@ CREATE VIEW runs AS
 SELECT
     run_id,
     any_value(kind) AS kind,
+    any_value(key) AS key,
     any_value(parameters) AS parameters,
     any_value(input_versions) AS input_versions,
     any_value(software) AS software,

@@ -43,7 +43,7 @@ def store(wh: Warehouse, landmarks: Mapping[str, Points]) -> None:
         for image, points in landmarks.items()
     ]
     if frames:
-        tables.append(wh.root, "landmarks", pl.concat(frames))
+        tables.append(wh.storage, "landmarks", pl.concat(frames))
 
 
 def landmarks_of(wh: Warehouse, rows: pl.DataFrame, given: Path | None) -> dict[str, Points]:

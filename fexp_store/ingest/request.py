@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from fexp_store import schemas
-from fexp_store.errors import BadInput, Conflict
+from fexp_store.errors import Conflict
 from fexp_store.ingest.plan import Span, plan
 from fexp_store.networks.records import Registered, registered
+from fexp_store.options import Count, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
-from fexp_store.warehouse.fragments import Identity, Partition, stored_ranges
+from fexp_store.warehouse.activations.commit import stored_ranges
+from fexp_store.warehouse.activations.fragment import TABLE, ContentId
+from fexp_store.warehouse.place import Place
+
+KeptBits = Annotated[int, Meta(ge=0, le=22)]
 
 
-@dataclass(frozen=True)
+@record
 class Options:
-    """How an ingest runs.
+    """How an ingest runs; precision and keep_bits are part of what a fragment is."""
 
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda", "mps"}
-    precision : {"fp32", "tf32", "bf16"}
-        Arithmetic of the forward pass; part of a fragment's identity.
-    batch_size : int
-        Images in one forward pass.
-    memory : int
-        Bytes that buffers of activations may have; the size of fragments follows from it.
-    keep_bits : int or None
-        Mantissa bits kept of each activation (0–22); None stores all 23, without loss.
-    workers : int
-        Threads that decode images.
-    """
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        Meta(description="auto takes the first of cuda, mps and cpu that is there."),
+    ] = "auto"
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the forward pass.")
+    ] = "fp32"
+    batch_size: Annotated[int, Meta(ge=1, description="Images in one forward pass.")] = 32
+    memory: Annotated[
+        float, Meta(gt=0, description="MiB that buffers of activations may have.")
+    ] = 1024.0
+    keep_bits: Annotated[
+        KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
+    ] = None
+    workers: Annotated[
+        Count | None, Meta(description="Threads that decode images; by default up to 8.")
+    ] = None
 
-    device: str = "auto"
-    precision: str = "fp32"
-    batch_size: int = 32
-    memory: int = 1 << 30
-    keep_bits: int | None = None
-    workers: int = min(8, os.cpu_count() or 1)
-
-    def __post_init__(self) -> None:
-        if self.keep_bits is not None and not 0 <= self.keep_bits <= 22:
-            raise BadInput("keep_bits is a number of mantissa bits from 0 to 22.")
-        if self.batch_size < 1 or self.workers < 1 or self.memory < 1:
-            raise BadInput("The batch size, the workers and the memory are at least 1.")
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that buffers of activations may have."""
+        return max(1, round(self.memory * (1 << 20)))
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ class Prepared:
         """Name of the stimulus set."""
         return str(self.stimuli[0]["stimulus_set"])
 
-    def identity(self, layer: str) -> Identity:
+    def content_id(self, layer: str) -> ContentId:
         """Return what determines the content of this layer's fragments, but for the images."""
-        return Identity(
+        return ContentId(
             weights_sha256=self.network.weights_sha256,
             architecture=self.network.architecture,
             preprocessing=self.network.preprocessing,
@@ -106,11 +107,11 @@ def prepare(
     stimuli = read_set(wh, stimulus_set).to_dicts()
     _check_stored_alike(wh, row, layers, stimulus_set, options)
     stored = {
-        partition.layer: ranges
-        for partition, ranges in stored_ranges(tables.open_table(wh.root, "activations")).items()
-        if partition == Partition(network, partition.layer, stimulus_set)
+        place.layer: ranges
+        for place, ranges in stored_ranges(tables.open_table(wh.storage, TABLE)).items()
+        if place == Place(network, place.layer, stimulus_set)
     }
-    spans = plan(wanted, stored, len(stimuli), options.memory, options.batch_size)
+    spans = plan(wanted, stored, len(stimuli), options.memory_bytes, options.batch_size)
     return Prepared(row, stimuli, spans, options)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from fexp_store.errors import Damaged
+from fexp_store.warehouse.activations.fragment import stored_path
+from fexp_store.warehouse.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ class Matrix:
 class FragmentFile:
     """What is needed to read one fragment: its file, and the ranges that the catalog gives."""
 
-    path: Path
+    path: str
     n_units: int
     stimulus_start: int
     stimulus_stop: int
 
 
 def read_units(
-    fragments: Sequence[FragmentFile], unit_ids: NDArray[np.int32]
+    storage: Storage, fragments: Sequence[FragmentFile], unit_ids: NDArray[np.int32]
 ) -> NDArray[np.float32]:
     """Read some units of a layer for all stimuli of the given fragments.
 
@@ -97,18 +98,25 @@ def read_units(
     rows = np.cumsum([0, *stimuli])
     for fragment, start, stop in zip(fragments, rows, rows[1:], strict=False):
         try:
-            _fill(values[start:stop], fragment, unit_ids)
+            _fill(values[start:stop], storage, fragment, unit_ids)
         except (OSError, ValueError) as error:
             raise Damaged(
-                f"{fragment.path.name} cannot be read as it was stored ({error}); "
+                f"{fragment.path} cannot be read as it was stored ({error}); "
                 "restore it from a copy, or delete the fragment and ingest again."
             ) from error
     return values
 
 
-def _fill(out: NDArray[np.float32], fragment: FragmentFile, unit_ids: NDArray[np.int32]) -> None:
+def _fill(
+    out: NDArray[np.float32],
+    storage: Storage,
+    fragment: FragmentFile,
+    unit_ids: NDArray[np.int32],
+) -> None:
     n_stimuli = len(out)
-    with pq.ParquetFile(fragment.path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(
+        storage.open(stored_path(fragment.path)), page_checksum_verification=True
+    ) as file:
         group_rows = file.metadata.row_group(0).num_rows
         if file.metadata.num_rows != fragment.n_units * n_stimuli or group_rows % n_stimuli:
             raise ValueError("it does not have the rows that were committed")
