@@ -19,7 +19,7 @@ from benchmarks.setting import UNITS, in_own_process, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.analyses.anova import anova
 from fexp_store.analyses.selectivity import select
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Fragment, Partition
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from test_fragments import write
 
 from fexp_store import Warehouse
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.stimuli.sets import register
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition

@@ -15,10 +15,10 @@ from test_fragments import write
 from fexp_store import Warehouse
 from fexp_store.analyses.selectivity import select
 from fexp_store.analyses.tuning import matrix, tune
+from fexp_store.expressions import BASIC
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.expressions import BASIC
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition
 

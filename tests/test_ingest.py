@@ -29,7 +29,7 @@ from fexp_store.networks.architectures import dlib_face, vgg
 from fexp_store.networks.initialise import initialise
 from fexp_store.networks.records import registered
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 
 
 def direct_inputs(wh: Warehouse, manifest: Path, size: int) -> torch.Tensor:

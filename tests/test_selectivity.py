@@ -22,11 +22,11 @@ from test_fragments import write
 from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.anova import anova
 from fexp_store.analyses.selectivity import select
+from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.expressions import BASIC, NEUTRAL
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import fragments
 from fexp_store.warehouse.fragments import Partition
 

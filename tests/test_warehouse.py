@@ -15,7 +15,7 @@ from conftest import state, write_photographs
 from polars.testing import assert_frame_equal
 
 from fexp_store import BadInput, Conflict, Damaged, NotFound, Warehouse, schemas
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import catalog, tables
 from fexp_store.warehouse.files import inside
 

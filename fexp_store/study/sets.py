@@ -6,15 +6,16 @@ from typing import Any
 
 import polars as pl
 
+from fexp_store.continua import Continuum, read_continua
 from fexp_store.errors import BadInput, FexpError
+from fexp_store.expressions import BASIC
+from fexp_store.faces.render import Look
 from fexp_store.report.bars import Bar
 from fexp_store.report.study_file import Section, Study
-from fexp_store.stimuli.continua import Continuum, read_continua
-from fexp_store.stimuli.expressions import BASIC
-from fexp_store.stimuli.morphs import morph_set
-from fexp_store.stimuli.render import Look
-from fexp_store.stimuli.rendered_sets import ATTRIBUTE, Sitting, render_set
-from fexp_store.stimuli.sets import add_manifest, read_set
+from fexp_store.stimuli.made.morphed import morph_set
+from fexp_store.stimuli.made.rendered import ATTRIBUTE, Sitting, render_set
+from fexp_store.stimuli.photographs.add import add_manifest
+from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
 
 

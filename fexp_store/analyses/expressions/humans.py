@@ -11,7 +11,7 @@ import polars as pl
 from fexp_store import schemas
 from fexp_store.analyses.expressions.similarity import Table, similarities_of
 from fexp_store.errors import BadInput, Conflict
-from fexp_store.stimuli.expressions import BASIC, check_expression
+from fexp_store.expressions import BASIC, check_expression
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 

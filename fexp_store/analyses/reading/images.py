@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fexp_store.analyses.reading.design import check_complete
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.activations.matrix import Matrix
 from fexp_store.warehouse.place import Place

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import check_expression
-from fexp_store.stimuli.layouts import Layout
+from fexp_store.expressions import check_expression
+from fexp_store.stimuli.photographs.layouts import Layout
 
 _NAMED = 3  # files that a message names
 

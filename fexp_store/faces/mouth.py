@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh, subdivide
-from fexp_store.stimuli.shading import to_linear
+from fexp_store.faces.head_mesh import Points, Quads, head_mesh, subdivide
+from fexp_store.faces.shading import to_linear
 
 # Distance of the gaps between teeth from the middle, along the arch, decimetres (Wheeler's Dental
 # Anatomy gives widths of 8.5, 6.5, 7.5, 7, 7 and 10 mm above, 5, 5.5, 7, 7, 7, 11 below).

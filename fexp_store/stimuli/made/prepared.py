@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli import images, landmark_store, warp
-from fexp_store.stimuli.landmark_store import EYES
-from fexp_store.stimuli.oval import oval
-from fexp_store.stimuli.rendered_sets import ATTRIBUTE, Rendered
+from fexp_store.faces.oval import oval
+from fexp_store.stimuli import images
+from fexp_store.stimuli.landmarks import store as landmark_store
+from fexp_store.stimuli.landmarks.store import EYES
+from fexp_store.stimuli.made import warp
+from fexp_store.stimuli.made.rendered import ATTRIBUTE, Rendered
+from fexp_store.stimuli.made.workers import png, spread
 from fexp_store.stimuli.sets import made_before, read_set, register
-from fexp_store.stimuli.workers import png, spread
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 

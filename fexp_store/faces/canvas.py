@@ -19,7 +19,7 @@ from vtkmodules.vtkCommonCore import vtkFloatArray, vtkUnsignedCharArray
 from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer, vtkRenderWindow
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.scene import Part
+from fexp_store.faces.scene import Part
 
 NO_OPENGL = (
     "Rendering faces needs an OpenGL driver and none was found: install EGL or OSMesa "

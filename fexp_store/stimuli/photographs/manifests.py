@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import check_expression
-from fexp_store.stimuli.photographs import Photograph
+from fexp_store.expressions import check_expression
+from fexp_store.stimuli.photographs.listing import Photograph
 
 _NEEDED = ("path", "identity", "expression")
 

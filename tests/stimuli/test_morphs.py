@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fexp_store import Warehouse
+from fexp_store.continua import PAPER, read_continua
 from fexp_store.errors import BadInput, Conflict
-from fexp_store.stimuli import images, warp
-from fexp_store.stimuli.continua import PAPER, read_continua
-from fexp_store.stimuli.landmark_store import landmarks_of
-from fexp_store.stimuli.morphs import morph_set
-from fexp_store.stimuli.prepare import EYES_AT, Preparation, prepare_picture, prepare_set
-from fexp_store.stimuli.render import Look
-from fexp_store.stimuli.rendered_sets import render_set
-from fexp_store.stimuli.sets import add_manifest, read_set
+from fexp_store.faces.render import Look
+from fexp_store.stimuli import images
+from fexp_store.stimuli.landmarks.store import landmarks_of
+from fexp_store.stimuli.made import warp
+from fexp_store.stimuli.made.morphed import morph_set
+from fexp_store.stimuli.made.prepared import EYES_AT, Preparation, prepare_picture, prepare_set
+from fexp_store.stimuli.made.rendered import render_set
+from fexp_store.stimuli.photographs.add import add_manifest
+from fexp_store.stimuli.sets import read_set
 
 HAPPINESS_ANGER = (("happiness", "anger"),)
 SIDE = 96

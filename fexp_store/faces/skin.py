@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fexp_store.stimuli.faces import Person
-from fexp_store.stimuli.head_mesh import Points, data_folder, head_mesh
-from fexp_store.stimuli.shading import to_linear
+from fexp_store.faces.head_mesh import Points, data_folder, head_mesh
+from fexp_store.faces.person import Person
+from fexp_store.faces.shading import to_linear
 
 Mask = NDArray[np.float64]
 

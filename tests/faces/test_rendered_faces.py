@@ -15,6 +15,9 @@ from PIL import Image
 from sklearn import linear_model
 
 from fexp_store.errors import BadInput
+from fexp_store.faces.canvas import NO_OPENGL, Canvas, has_osmesa
+from fexp_store.faces.head_mesh import head_mesh, subdivide
+from fexp_store.faces.landmarks import N_LANDMARKS, landmark_rows, project
 from fexp_store.networks.architectures.dlib_face import (
     PREPROCESSING,
     DlibFaceResNet,
@@ -22,8 +25,7 @@ from fexp_store.networks.architectures.dlib_face import (
     read_face_resnet,
 )
 from fexp_store.networks.forward import activations
-from fexp_store.stimuli.canvas import NO_OPENGL, Canvas, has_osmesa
-from fexp_store.stimuli.faces import (
+from fexp_store.faces.person import (
     EXPRESSIONS,
     expressive_head,
     neutral_head,
@@ -31,10 +33,11 @@ from fexp_store.stimuli.faces import (
     recipes,
     unit_target,
 )
-from fexp_store.stimuli.head_mesh import head_mesh, subdivide
-from fexp_store.stimuli.landmarks import N_LANDMARKS, landmark_rows, project
-from fexp_store.stimuli.render import DISTANCE, Look, render_faces
-from fexp_store.stimuli.scene import Part
+from fexp_store.faces.render import DISTANCE, Look, render_faces
+from fexp_store.faces.scene import Part
+from fexp_store.networks.dlib_format import read_face_resnet
+from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
+from fexp_store.networks.responses import responses
 
 SMALL = Look(size=64)
 LEFT_CORNER, RIGHT_CORNER, UPPER_LIP, LOWER_LIP = 54, 48, 62, 66
@@ -81,7 +84,7 @@ def test_negative_seeds_are_refused():
 
 
 def test_every_recipe_names_units_that_exist_with_weights_and_sources():
-    with (Path(__file__).parents[1] / "fexp_store/data/expression_recipes.csv").open() as file:
+    with (Path(__file__).parents[2] / "fexp_store/data/expression_recipes.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["expression"] for row in rows} == set(EXPRESSIONS)
     for row in rows:
@@ -159,8 +162,8 @@ def test_other_people_and_other_expressions_give_other_images(faces):
 def test_a_fresh_home_without_a_display_gives_the_same_bytes_and_stays_empty(tmp_path, faces):
     code = (
         "import hashlib\n"
-        "from fexp_store.stimuli.faces import person\n"
-        "from fexp_store.stimuli.render import Look, render_faces\n"
+        "from fexp_store.faces.person import person\n"
+        "from fexp_store.faces.render import Look, render_faces\n"
         "image, _ = next(iter(render_faces([person(5, 0)], [{}], Look(size=64))))\n"
         "print(hashlib.sha256(image.tobytes()).hexdigest())\n"
     )
@@ -177,8 +180,8 @@ def test_a_fresh_home_without_a_display_gives_the_same_bytes_and_stays_empty(tmp
 @pytest.mark.skipif(has_osmesa(), reason="OSMesa is installed")
 def test_without_an_opengl_driver_the_error_says_what_to_install():
     code = (
-        "from fexp_store.stimuli.faces import person\n"
-        "from fexp_store.stimuli.render import Look, render_faces\n"
+        "from fexp_store.faces.person import person\n"
+        "from fexp_store.faces.render import Look, render_faces\n"
         "next(iter(render_faces([person(5, 0)], [{}], Look(size=64))))\n"
     )
     env = os.environ | {
@@ -191,7 +194,7 @@ def test_without_an_opengl_driver_the_error_says_what_to_install():
 
 
 def test_without_pyvista_the_error_names_the_extra(monkeypatch):
-    monkeypatch.delitem(sys.modules, "fexp_store.stimuli.canvas")
+    monkeypatch.delitem(sys.modules, "fexp_store.faces.canvas")
     monkeypatch.setitem(sys.modules, "pyvista", None)
     with pytest.raises(BadInput, match=r"pip install 'fexp-store\[stimuli\]'"):
         next(iter(render_faces([person(1, 0)], [{}])))

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli import images, landmark_store
-from fexp_store.stimuli.expressions import BASIC, NEUTRAL
-from fexp_store.stimuli.faces import person, recipes
-from fexp_store.stimuli.render import Look, render_faces
+from fexp_store.expressions import BASIC, NEUTRAL
+from fexp_store.faces.person import person, recipes
+from fexp_store.faces.render import Look, render_faces
+from fexp_store.stimuli import images
+from fexp_store.stimuli.landmarks import store as landmark_store
+from fexp_store.stimuli.made.workers import png, spread
 from fexp_store.stimuli.sets import made_before, register, stimulus
-from fexp_store.stimuli.workers import png, spread
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 

@@ -5,9 +5,9 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fexp_store.stimuli.faces import Person
-from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh
-from fexp_store.stimuli.shading import to_linear
+from fexp_store.faces.head_mesh import Points, Quads, head_mesh
+from fexp_store.faces.person import Person
+from fexp_store.faces.shading import to_linear
 
 RINGS, SECTORS = 56, 56
 IRIS, PUPIL, LIMBUS = 0.47, 0.17, 0.06  # radians seen from the centre of the eye

@@ -8,10 +8,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from fexp_store.stimuli.faces import Person
-from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh
-from fexp_store.stimuli.shading import to_linear
-from fexp_store.stimuli.skin import rest
+from fexp_store.faces.head_mesh import Points, Quads, head_mesh
+from fexp_store.faces.person import Person
+from fexp_store.faces.shading import to_linear
+from fexp_store.faces.skin import rest
 
 # The middle of the left eyebrow on the base head: across and up, decimetres.
 BROW_ACROSS = (0.085, 0.20, 0.33, 0.45, 0.55)

@@ -12,18 +12,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fexp_store.continua import Continuum
 from fexp_store.errors import BadInput
-from fexp_store.stimuli import images, landmark_store, warp
-from fexp_store.stimuli.continua import Continuum
-from fexp_store.stimuli.rendered_sets import (
+from fexp_store.stimuli import images
+from fexp_store.stimuli.landmarks import store as landmark_store
+from fexp_store.stimuli.made import warp
+from fexp_store.stimuli.made.rendered import (
     ATTRIBUTE,
     Rendered,
     Sitting,
     render_weights,
     renderer,
 )
+from fexp_store.stimuli.made.workers import png, spread
 from fexp_store.stimuli.sets import made_before, read_set, register, stimulus
-from fexp_store.stimuli.workers import png, spread
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 

@@ -9,9 +9,9 @@ from functools import cache, lru_cache
 import numpy as np
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import BASIC
-from fexp_store.stimuli.head_mesh import Points, data_folder, head_mesh, target
-from fexp_store.stimuli.identity import ANCESTRIES, Colour, draw_colours, draw_shape
+from fexp_store.expressions import BASIC
+from fexp_store.faces.head_mesh import Points, data_folder, head_mesh, target
+from fexp_store.faces.traits import ANCESTRIES, Colour, draw_colours, draw_shape
 
 EXPRESSIONS = BASIC
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import check_expression
+from fexp_store.expressions import check_expression
 
 Continuum = tuple[str, str]
 """Expression at level 0 and expression at level 1."""

@@ -10,8 +10,8 @@ from enum import StrEnum
 import polars as pl
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import BASIC, NEUTRAL, check_expression
-from fexp_store.stimuli.photographs import Photograph
+from fexp_store.expressions import BASIC, NEUTRAL, check_expression
+from fexp_store.stimuli.photographs.listing import Photograph
 
 _NAMED = 3  # cells that a message names
 

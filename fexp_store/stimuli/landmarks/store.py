@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.landmark_files import read_landmark_file, read_templates
+from fexp_store.stimuli.landmarks.files import read_landmark_file, read_templates
 from fexp_store.warehouse import Warehouse, tables
 
 Points = NDArray[np.float64]

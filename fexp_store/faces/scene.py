@@ -7,12 +7,12 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fexp_store.stimuli import eyes, hair, mane, skin, strokes
-from fexp_store.stimuli.faces import Person, expressive_head, neutral_head
-from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh
-from fexp_store.stimuli.landmarks import landmark_rows
-from fexp_store.stimuli.mouth import mouth
-from fexp_store.stimuli.shading import (
+from fexp_store.faces import eyes, hair, mane, skin, strokes
+from fexp_store.faces.head_mesh import Points, Quads, head_mesh
+from fexp_store.faces.landmarks import landmark_rows
+from fexp_store.faces.mouth import mouth
+from fexp_store.faces.person import Person, expressive_head, neutral_head
+from fexp_store.faces.shading import (
     FOLDS,
     HAIR,
     HARD,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from fexp_store.stimuli.head_mesh import Points, head_mesh
+from fexp_store.faces.head_mesh import Points, head_mesh
 
 # Control points of the base mesh, in the order of the iBUG 300-W scheme that dlib also uses:
 # the midline, and the subject's left side from which the right one is mirrored.

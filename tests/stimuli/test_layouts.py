@@ -17,12 +17,12 @@ from PIL import Image
 
 from fexp_store import Warehouse
 from fexp_store.errors import BadInput
+from fexp_store.expressions import BASIC, NEUTRAL, aliases, check_expression
 from fexp_store.stimuli import images
-from fexp_store.stimuli.choices import Choice, Doubles, choose, incomplete
-from fexp_store.stimuli.expressions import BASIC, NEUTRAL, aliases, check_expression
-from fexp_store.stimuli.layouts import known_layout, layout_of_pattern
-from fexp_store.stimuli.manifests import read_manifest
-from fexp_store.stimuli.photographs import list_directory
+from fexp_store.stimuli.photographs.filters import Choice, Doubles, choose, incomplete
+from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
+from fexp_store.stimuli.photographs.listing import list_directory
+from fexp_store.stimuli.photographs.manifests import read_manifest
 from fexp_store.stimuli.sets import read_set
 
 SEVEN = (*BASIC, NEUTRAL)

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.expressions import ANY_LAYOUT
+from fexp_store.expressions import ANY_LAYOUT
 
 _FIELD = re.compile(r"\{(\w*)\}")
 

@@ -4,11 +4,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from fexp_store.stimuli.faces import Person
-from fexp_store.stimuli.head_mesh import Points, Quads
-from fexp_store.stimuli.shading import to_linear
-from fexp_store.stimuli.skin import rest
-from fexp_store.stimuli.strokes import Strokes
+from fexp_store.faces.head_mesh import Points, Quads
+from fexp_store.faces.person import Person
+from fexp_store.faces.shading import to_linear
+from fexp_store.faces.skin import rest
+from fexp_store.faces.strokes import Strokes
 
 SIDE_LOCKS, BACK_LOCKS = 520, 160
 JOINTS = 7  # points along a lock

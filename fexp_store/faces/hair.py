@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fexp_store.stimuli.faces import Person
-from fexp_store.stimuli.head_mesh import Points, Quads
-from fexp_store.stimuli.shading import to_linear
-from fexp_store.stimuli.skin import rest
+from fexp_store.faces.head_mesh import Points, Quads
+from fexp_store.faces.person import Person
+from fexp_store.faces.shading import to_linear
+from fexp_store.faces.skin import rest
 
 LOCKS = 5000
 HEAD_RADIUS = 0.8  # decimetres

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.faces import Person, unit_target
-from fexp_store.stimuli.head_mesh import MISSING
-from fexp_store.stimuli.landmarks import project
-from fexp_store.stimuli.oval import oval
-from fexp_store.stimuli.scene import build
-from fexp_store.stimuli.shading import Light, occlusion
+from fexp_store.faces.head_mesh import MISSING
+from fexp_store.faces.landmarks import project
+from fexp_store.faces.oval import oval
+from fexp_store.faces.person import Person, unit_target
+from fexp_store.faces.scene import build
+from fexp_store.faces.shading import Light, occlusion
 
 DISTANCE = 9.0  # of the camera, in half image widths: about 1.2 m, as a portrait is taken
 
@@ -122,7 +122,7 @@ def _render(
 ) -> Iterator[tuple[Image, NDArray[np.float64]]]:
     mask = oval(look.size) if look.oval_mask else None
     try:
-        from fexp_store.stimuli.canvas import Canvas
+        from fexp_store.faces.canvas import Canvas
     except ImportError as error:
         raise BadInput(MISSING) from error
     background = 0 if look.oval_mask else look.background

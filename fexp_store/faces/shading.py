@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from fexp_store.stimuli.head_mesh import Points, Quads, head_mesh
+from fexp_store.faces.head_mesh import Points, Quads, head_mesh
 
 EYE = np.array([0.0, 0.0, 1.0])  # towards the camera, which is far enough to be one direction
 FOLDS = 0.9  # how strongly a concave fold darkens
