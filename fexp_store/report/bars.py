@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from fexp_store.stimuli.sets import Started
+from fexp_store.progress import Started
 
 Bar = Callable[[str], AbstractContextManager[Started]]
 """Makes a bar with a label; within it, what starts it with a total and returns what advances it."""
