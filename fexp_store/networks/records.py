@@ -92,6 +92,11 @@ class Registered:
         return {x["name"]: Layer(x["name"], tuple(x["shape"]), x["dtype"]) for x in listed}
 
 
+def has_network(wh: Warehouse, name: str) -> bool:
+    """Whether a network of this name is registered."""
+    return not tables.read(wh.storage, "networks").filter(network=name).is_empty()
+
+
 def registered(wh: Warehouse, name: str) -> Registered:
     """Return what is stored about a network.
 
