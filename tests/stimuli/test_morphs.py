@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Fexp, state
 from numpy.typing import NDArray
 from PIL import Image
+from support.writing import Fexp, state
 
 from fexp_store import Warehouse
 from fexp_store.continua import PAPER, read_continua

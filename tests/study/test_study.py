@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Fexp
-from planted import add_network, morph_rows, plant, prototype_rows, register_rows
+from support.planted import add_network, morph_rows, plant, prototype_rows, register_rows
+from support.writing import Fexp
 
 from fexp_store import BadInput, Warehouse
-from fexp_store.report.bars import no_bar
-from fexp_store.report.study import check, run_study
-from fexp_store.report.study_file import read_study
+from fexp_store.progress import no_bar
+from fexp_store.study.file import read_study
+from fexp_store.study.run import check, run_study
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STUDY = """\
 title = "Planted"
 
@@ -289,7 +289,7 @@ def test_a_study_at_the_command_line(fexp: Fexp, planted: Warehouse, tmp_path: P
     refused = fexp("study", "init", "new.toml")
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     write(tmp_path, STUDY)
-    checked = fexp("-w", planted.root, "study", "check", "study.toml", "-f", "csv")
+    checked = fexp("-w", planted.location, "study", "check", "study.toml", "-f", "csv")
     assert checked.stdout.count("false") == 8, checked.stderr
-    done = fexp("-w", planted.root, "study", "run", "study.toml", "-f", "csv")
+    done = fexp("-w", planted.location, "study", "run", "study.toml", "-f", "csv")
     assert (done.returncode, done.stdout.count("true")) == (0, 8), done.stderr

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from test_fragments import write
 
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
 from fexp_store.stimuli.sets import register
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition
+from support.writing import write_fragment
 
 Values = NDArray[np.floating]
 
@@ -48,7 +48,7 @@ def register_rows(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> None:
 def plant(wh: Warehouse, network: str, stimulus_set: str, values: Values) -> None:
     """Store values of shape (n_stimuli, n_units) as the layer ``planted`` of a network."""
     here = Partition(network, "planted", stimulus_set)
-    fragments.commit(wh.storage, [write(wh.root, values.astype(np.float32), 0, here)])
+    fragments.commit(wh.storage, [write_fragment(wh, values.astype(np.float32), 0, here)])
 
 
 def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) -> None:
