@@ -15,7 +15,7 @@ from scipy import stats
 from fexp_store.analyses.classifier import Classifier
 from fexp_store.analyses.decoding import CrossValidated, cross_validate
 from fexp_store.analyses.similarity import confusion_counts, similarities_of
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 
 def decoded_noise(people: int, units: int, seed: int, shuffles: int, folds: int) -> CrossValidated:

@@ -19,7 +19,7 @@ from benchmarks.setting import UNITS, in_own_process, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.analyses.anova import anova
 from fexp_store.analyses.selectivity import select
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Fragment, Partition
 
@@ -145,11 +145,11 @@ def _store(wh: Warehouse, array: Path | None, times: int) -> None:
             "expression": [BASIC[i % len(BASIC)] for i in ids],
         }
     ).with_columns(pl.lit(value).alias(name) for name, value in labels.items())
-    tables.append(wh.root, "stimuli", stimuli)
+    tables.append(wh.storage, "stimuli", stimuli)
     layers = json.dumps([{"name": "conv5_3", "shape": [512, 14, 14], "dtype": "float32"}])
     texts = ("architecture", "training", "weights_source", "weights_sha256", "preprocessing")
     row = {"network": "net", "network_group": "net", "layers": layers, "created": datetime.now(UTC)}
-    tables.append(wh.root, "networks", pl.DataFrame([row | dict.fromkeys(texts, "none")]))
+    tables.append(wh.storage, "networks", pl.DataFrame([row | dict.fromkeys(texts, "none")]))
     rng = np.random.default_rng(0)
     for start in range(0, n * times, n):
         values = rng.standard_normal((n, UNITS), np.float32)
@@ -163,7 +163,7 @@ def _store(wh: Warehouse, array: Path | None, times: int) -> None:
 def _commit(wh: Warehouse, values: np.ndarray, start: int) -> None:
     partition = Partition(*KEY)
     path = fragments.new_path(partition)
-    size, digest = fragments.write_file(wh.root / "activations" / path, values, start)
+    size, digest = fragments.write_file(wh.storage / "activations" / path, values, start)
     fragment = Fragment(
         fragment_id=str(start),
         network=partition.network,
@@ -181,4 +181,4 @@ def _commit(wh: Warehouse, values: np.ndarray, start: int) -> None:
         precision="fp32",
         run_id="benchmark",
     )
-    fragments.commit(wh.root, [fragment])
+    fragments.commit(wh.storage, [fragment])

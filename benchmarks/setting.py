@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from fexp_store import Warehouse
+from fexp_store.expressions import BASIC
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import ARCHITECTURES
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.stimuli.expressions import BASIC
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 
 UNITS = 512 * 14 * 14
 

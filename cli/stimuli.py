@@ -12,8 +12,15 @@ from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.choices import Choice, Doubles, choose, describe, doubled, incomplete
-from fexp_store.stimuli.photographs import Photograph, named
+from fexp_store.stimuli.photographs.filters import (
+    Choice,
+    Doubles,
+    choose,
+    describe,
+    doubled,
+    incomplete,
+)
+from fexp_store.stimuli.photographs.listing import Photograph, named
 
 stimuli = typer.Typer(cls=Commands, no_args_is_help=True, help="Stimulus sets.")
 
@@ -80,7 +87,7 @@ def add(
 
         fexp stimuli add mine faces --pattern "{identity}_{expression}.jpg" --copy
     """
-    from fexp_store.stimuli.sets import add_photographs
+    from fexp_store.stimuli.photographs.add import add_photographs
 
     wh = open_warehouse(ctx)
     listed, source = _listed(images, layout, pattern, strict=strict)
@@ -111,9 +118,9 @@ def _listed(
     images: Path, layout: str | None, pattern: str | None, *, strict: bool
 ) -> tuple[list[Photograph], str]:
     """List the images that the arguments name, and say where they come from."""
-    from fexp_store.stimuli.layouts import known_layout, layout_of_pattern
-    from fexp_store.stimuli.manifests import read_manifest
-    from fexp_store.stimuli.photographs import list_directory
+    from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
+    from fexp_store.stimuli.photographs.listing import list_directory
+    from fexp_store.stimuli.photographs.manifests import read_manifest
 
     if layout is not None and pattern is not None:
         raise BadInput("Give a layout or a pattern, not both.")

@@ -59,8 +59,8 @@ def render(
 
         fexp stimuli render masked --identities 104 --greyscale --oval-mask
     """
-    from fexp_store.stimuli.render import Look
-    from fexp_store.stimuli.rendered_sets import render_set
+    from fexp_store.faces.render import Look
+    from fexp_store.stimuli.made.rendered import render_set
 
     wh = open_warehouse(ctx)
     look = Look(size=size, greyscale=greyscale, oval_mask=oval_mask, jitter=jitter, seed=seed)
@@ -106,8 +106,8 @@ def morph(
 
         fexp stimuli morph kdef morphs --continua happiness-anger --landmarks kdef.csv
     """
-    from fexp_store.stimuli.continua import read_continua
-    from fexp_store.stimuli.morphs import morph_set
+    from fexp_store.continua import read_continua
+    from fexp_store.stimuli.made.morphed import morph_set
 
     wh = open_warehouse(ctx)
     with bar(f"Morphing {name}") as started:
@@ -149,7 +149,7 @@ def prepare(
 
         fexp stimuli prepare kdef masked --greyscale --oval-mask --align eyes --landmarks kdef.csv
     """
-    from fexp_store.stimuli.prepare import Preparation, prepare_set
+    from fexp_store.stimuli.made.prepared import Preparation, prepare_set
 
     wh = open_warehouse(ctx)
     how = Preparation(greyscale, oval_mask, align is Align.eyes, size)

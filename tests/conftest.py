@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from fexp_store import Warehouse
+from fexp_store.expressions import BASIC
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.expressions import BASIC
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import tables
 
 Fexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -115,4 +115,4 @@ def fexp(tmp_path: Path) -> Fexp:
 def state(wh: Warehouse) -> tuple[dict[str, int], set[Path]]:
     """What must not change when something is refused: Delta versions, and files of the tables."""
     files = {p for name in tables.names() for p in (wh.root / name).rglob("*") if p.is_file()}
-    return tables.log_versions(wh.root), files
+    return tables.log_versions(wh.storage), files

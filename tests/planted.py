@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from test_fragments import write
 
 from fexp_store import Warehouse
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 from fexp_store.stimuli.sets import register
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition
@@ -48,7 +48,7 @@ def register_rows(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> None:
 def plant(wh: Warehouse, network: str, stimulus_set: str, values: Values) -> None:
     """Store values of shape (n_stimuli, n_units) as the layer ``planted`` of a network."""
     here = Partition(network, "planted", stimulus_set)
-    fragments.commit(wh.root, [write(wh.root, values.astype(np.float32), 0, here)])
+    fragments.commit(wh.storage, [write(wh.root, values.astype(np.float32), 0, here)])
 
 
 def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) -> None:
@@ -67,7 +67,7 @@ def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) 
     }
     frame = pl.DataFrame([row], schema_overrides={"seed": pl.Int64})
     frame = frame.with_columns(pl.col("created").dt.replace_time_zone("UTC"))
-    tables.append(wh.root, "networks", frame)
+    tables.append(wh.storage, "networks", frame)
 
 
 def _row(who: str, **fields: Any) -> dict[str, Any]:

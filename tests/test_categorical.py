@@ -15,7 +15,7 @@ from fexp_store.analyses import statistics
 from fexp_store.analyses.categorical import categorize
 from fexp_store.analyses.categorical_fit import paired_fit_tests
 from fexp_store.analyses.curves import LOWER, MODELS, UPPER, curve, fit
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 LEVELS = np.linspace(0, 1, 21)
 CONTINUA = (

@@ -14,7 +14,7 @@ from fexp_store import BadInput, Warehouse
 from fexp_store.analyses.anova import Design, sums_of_squares, with_tests
 from fexp_store.analyses.null import null_counts
 from fexp_store.analyses.selectivity import chance_of, corrected_level, select
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 ALPHA = 0.05
 

@@ -16,7 +16,7 @@ from fexp_store import BadInput, Conflict, Warehouse
 from fexp_store.analyses.confusion import bootstrap_accuracy, confuse
 from fexp_store.analyses.responses import add_responses, compare_responses, read_tables
 from fexp_store.analyses.similarity import confusion_counts, row_normalised, similarities_of
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 LABELS = list(BASIC)
 

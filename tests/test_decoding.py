@@ -17,7 +17,7 @@ from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.classifier import Classifier, similarities
 from fexp_store.analyses.decoding import cross_validate, decode
 from fexp_store.analyses.selectivity import select
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 SVCS = {
     "linear": SVC(kernel="poly", degree=1, coef0=0, C=2.0, gamma="scale"),

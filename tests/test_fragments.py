@@ -32,7 +32,7 @@ def write(
     root: Path, values: NDArray[np.float32], start: int, partition: Partition, run: str = "r"
 ) -> Fragment:
     path = fragments.new_path(partition)
-    size, digest = fragments.write_file(root / "activations" / path, values, start)
+    size, digest = fragments.write_file(wh.storage / "activations" / path, values, start)
     n_stimuli, n_units = values.shape
     return Fragment(
         fragment_id="f",
@@ -96,7 +96,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
 def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
     fragment = write(empty.root, relu_like(10, 20), 0, HERE)
     assert empty.frame("FROM activations").is_empty()
-    assert fragments.commit(empty.root, [fragment]) == [fragment]
+    assert fragments.commit(empty.storage, [fragment]) == [fragment]
     rows = empty.frame("FROM activations ORDER BY unit_id, stimulus_id")
     assert (rows["activation"].to_numpy() == relu_like(10, 20).T.ravel()).all()
     assert rows["layer"].unique().to_list() == ["conv1:pre"]
@@ -105,10 +105,10 @@ def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
 
 @pytest.mark.parametrize(("start", "n"), [(0, 10), (5, 10), (9, 1), (0, 30)])
 def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: int, n: int) -> None:
-    fragments.commit(empty.root, [write(empty.root, relu_like(10, 4), 0, HERE)])
+    fragments.commit(empty.storage, [write(empty.root, relu_like(10, 4), 0, HERE)])
     late = write(empty.root, relu_like(n, 4), start, HERE)
     elsewhere = write(empty.root, relu_like(n, 4), start, replace(HERE, stimulus_set="set2"))
-    assert fragments.commit(empty.root, [late, elsewhere]) == [elsewhere]
+    assert fragments.commit(empty.storage, [late, elsewhere]) == [elsewhere]
     assert not (empty.root / "activations" / late.path).exists()
     assert empty.frame("FROM activations WHERE stimulus_set = 'set1'").height == 40
     assert empty.frame("FROM fragments").height == 2
@@ -116,9 +116,9 @@ def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: i
 
 def test_discarding_spares_what_is_committed(empty: Warehouse) -> None:
     kept, lost = (write(empty.root, relu_like(3, 4), 0, HERE) for _ in range(2))
-    fragments.commit(empty.root, [kept])
+    fragments.commit(empty.storage, [kept])
     before = state(empty)
-    fragments.discard(empty.root, [kept.path, lost.path])
+    fragments.discard(empty.storage, [kept.path, lost.path])
     assert (empty.root / "activations" / kept.path).exists()
     assert not (empty.root / "activations" / lost.path).exists()
     assert state(empty)[0] == before[0]
@@ -149,7 +149,7 @@ def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehou
         str(p.relative_to(empty.root / "activations"))
         for p in (empty.root / "activations").rglob("*.parquet")
     }
-    named = tables.files(tables.open_table(empty.root, "activations"))["path"]
+    named = tables.files(tables.open_table(empty.storage, "activations"))["path"]
     assert on_disk == set(named)
 
 

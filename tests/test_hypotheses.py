@@ -15,10 +15,10 @@ from test_fragments import write
 from fexp_store import Warehouse
 from fexp_store.analyses.selectivity import select
 from fexp_store.analyses.tuning import matrix, tune
+from fexp_store.expressions import BASIC
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.expressions import BASIC
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition
 
@@ -50,7 +50,7 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         "morph_to": "fear",
     }
     tables.append(
-        root,
+        wh.storage,
         "stimuli",
         rows.with_columns(
             pl.col("stimulus_id").cast(pl.Int32),
@@ -58,7 +58,7 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         ),
     )
     values = np.random.default_rng(0).uniform(size=(15, UNITS)).astype(np.float32)
-    fragments.commit(root, [write(root, values, 0, Partition("dlib", "conv4_3", "morphs"))])
+    fragments.commit(wh.storage, [write(root, values, 0, Partition("dlib", "conv4_3", "morphs"))])
     return wh
 
 

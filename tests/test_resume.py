@@ -22,7 +22,7 @@ from fexp_store.ingest.explain import explain
 from fexp_store.ingest.preflight import Preflight, check_disk, preflight
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse.vacuum import orphans, vacuum
 
 

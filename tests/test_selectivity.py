@@ -22,11 +22,11 @@ from test_fragments import write
 from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.anova import anova
 from fexp_store.analyses.selectivity import select
+from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.registry import Untrained
-from fexp_store.stimuli.expressions import BASIC, NEUTRAL
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import fragments
 from fexp_store.warehouse.fragments import Partition
 
@@ -94,7 +94,7 @@ def test_sums_of_squares_do_not_cancel_far_from_zero(
         write(empty.root, noise[:12], 0, EMBEDDING),
         write(empty.root, noise[12:], 12, EMBEDDING),
     ]
-    fragments.commit(empty.root, parts)
+    fragments.commit(empty.storage, parts)
     table = empty.frame("FROM expression_anova('dlib', 'embedding', 'set1')")
     exact = by_fractions(noise[:, 0].astype(float).tolist(), 6)
     for found in (table, anova(empty, "dlib", "embedding", "set1")):
@@ -165,7 +165,7 @@ def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Pa
     expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
     values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
     fragment = write(empty.root, values, 0, EMBEDDING)
-    fragments.commit(empty.root, [fragment])
+    fragments.commit(empty.storage, [fragment])
     table = anova(empty, "dlib", "embedding", "set1")
     assert table["f_expression"].to_list() == [float("inf"), None, None]
     assert table["p_expression"].to_list() == [0.0, None, None]
@@ -207,7 +207,7 @@ def test_a_layer_that_lacks_stimuli_is_refused(empty: Warehouse, photographs: Pa
     add_manifest(empty, "set1", photographs)
     registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
     values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    fragments.commit(empty.root, [write(empty.root, values, 0, EMBEDDING)])
+    fragments.commit(empty.storage, [write(empty.root, values, 0, EMBEDDING)])
     with pytest.raises(BadInput, match="Only 20 of the 24 stimuli"):
         empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
     with pytest.raises(BadInput, match="20 of the 24 stimuli of set1"):

@@ -13,7 +13,7 @@ from scipy.stats import zscore
 from fexp_store import NotFound, Warehouse
 from fexp_store.analyses.selectivity import select
 from fexp_store.analyses.tuning import matrix, tune
-from fexp_store.stimuli.expressions import BASIC
+from fexp_store.expressions import BASIC
 
 KEY = ("dlib", "conv4_3", "set1")
 

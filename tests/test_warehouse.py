@@ -15,7 +15,7 @@ from conftest import state, write_photographs
 from polars.testing import assert_frame_equal
 
 from fexp_store import BadInput, Conflict, Damaged, NotFound, Warehouse, schemas
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import catalog, tables
 from fexp_store.warehouse.files import inside
 
@@ -27,7 +27,7 @@ FROM activations GROUP BY ALL ORDER BY ALL
 
 def test_every_stored_table_has_the_columns_of_its_schema(empty: Warehouse) -> None:
     for name, schema in schemas.tables().items():
-        table = tables.open_table(empty.root, name)
+        table = tables.open_table(empty.storage, name)
         assert [f.name for f in table.schema().fields] == schema.arrow.names
         assert tuple(table.metadata().partition_columns) == schema.partition_by
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,11 @@ from numpy.typing import NDArray
 
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.stimuli import images
+from fexp_store.warehouse.storage import Storage
 
 
 def batches(
-    root: Path,
+    storage: Storage,
     stimuli: Sequence[dict[str, Any]],
     preprocessing: Preprocessing,
     batch_size: int,
@@ -43,10 +43,10 @@ def batches(
     BadInput
         If an image is missing, has changed since it was registered, or cannot be decoded.
     """
-    image_roots = images.roots(root)
+    image_roots = images.roots(storage)
 
     def decode(stimulus: dict[str, Any]) -> NDArray[np.uint8]:
-        content = images.read_registered(root, stimulus, image_roots)
+        content = images.read_registered(storage, stimulus, image_roots)
         name = f"Stimulus {stimulus['stimulus_id']} of {stimulus['stimulus_set']}"
         return preprocessing.pixels(images.decode(content, name))
 

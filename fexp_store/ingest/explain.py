@@ -10,7 +10,7 @@ import polars as pl
 
 from fexp_store import schemas
 from fexp_store.ingest.plan import Span
-from fexp_store.ingest.prepare import Prepared
+from fexp_store.ingest.request import Prepared
 from fexp_store.warehouse import Warehouse
 
 _SCHEMA = {
@@ -47,11 +47,9 @@ def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFram
 
 def _hit(prepared: Prepared, layer: str, fragment: dict[str, Any]) -> tuple[Any, ...]:
     start, stop = fragment["stimulus_start"], fragment["stimulus_stop"]
-    identity = prepared.identity(layer).fragment_id(prepared.images(start, stop))
-    same = identity == fragment["fragment_id"]
-    why = (
-        f"fragment {identity[:12]} is stored" if same else "the stored fragment is of other inputs"
-    )
+    content = prepared.content_id(layer).fragment_id(prepared.images(start, stop))
+    same = content == fragment["fragment_id"]
+    why = f"fragment {content[:12]} is stored" if same else "the stored fragment is of other inputs"
     return layer, start, stop, "hit" if same else "conflict", why
 
 
@@ -75,7 +73,7 @@ def _miss(
 
 def _differences(prepared: Prepared, layer: str, span: Span, fragment: dict[str, Any]) -> list[str]:
     """Name the inputs in which a stored fragment differs from the one that is wanted."""
-    wanted = asdict(prepared.identity(layer))
+    wanted = asdict(prepared.content_id(layer))
     found = [
         key
         for key in ("architecture", "weights_sha256", "keep_bits", "precision")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fexp_store.ingest.preflight import check_disk, preflight
-from fexp_store.ingest.prepare import Options, prepare
+from fexp_store.ingest.request import Options, prepare
 from fexp_store.ingest.write import Writer
+from fexp_store.options import plain
+from fexp_store.progress import Started, silent
 from fexp_store.warehouse import Warehouse, runs
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def ingest(
     stimulus_set: str,
     options: Options | None = None,
     *,
-    started: Callable[[int], Progress] = lambda _total: lambda _n: None,
+    started: Started = silent,
 ) -> Ingested:
     """Store the activations of some layers of a network for a stimulus set.
 
@@ -76,9 +76,10 @@ def ingest(
     check_disk(wh, preflight(wh, prepared))
     device = choose(options.device, options.precision)
     net = load(wh, prepared.network)
-    parameters = {"network": network, "layers": list(layers), "stimulus_set": stimulus_set}
-    run = runs.begin(wh.root, "ingest", parameters | asdict(options) | {"device": device.name})
+    key = {"network": network, "layers": list(layers), "stimulus_set": stimulus_set}
+    run = runs.begin(wh.storage, "ingest", key, plain(options) | {"device": device.name})
     n_stimuli = sum(span.stimuli for span in prepared.spans)
-    written = run_spans(prepared, net, device, Writer(wh.root, prepared, run), started(n_stimuli))
-    runs.record_end(wh.root, run)
+    writer = Writer(wh.storage, prepared, run)
+    written = run_spans(prepared, net, device, writer, started(n_stimuli))
+    runs.record_end(wh.storage, run)
     return Ingested(n_stimuli, len(written), sum(fragment.bytes for fragment in written))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,9 @@ from pathlib import Path
 from fexp_store import schemas
 from fexp_store.errors import FexpError
 from fexp_store.ingest.plan import batch_images, buffer_bytes
-from fexp_store.ingest.prepare import Prepared
+from fexp_store.ingest.request import Prepared
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.fragments import ROW_GROUP_ROWS
+from fexp_store.warehouse.activations.fragment import ROW_GROUP_ROWS
 
 _WRITING = 3 * 4 * ROW_GROUP_ROWS * 2  # the columns of a row group, and their pages
 _UNKNOWN_RATIO = 1.0  # of bytes on disk to raw bytes, where nothing of a layer is stored yet
@@ -58,7 +57,7 @@ def preflight(wh: Warehouse, prepared: Prepared) -> Preflight:
     on_disk = sum(raw * ratios.get(layer, _UNKNOWN_RATIO) for layer, raw in files)
     options = prepared.options
     buffers = [
-        buffer_bytes(span, batch_images(span.layers, options.memory, options.batch_size))
+        buffer_bytes(span, batch_images(span.layers, options.memory_bytes, options.batch_size))
         for span in prepared.spans
     ]
     return Preflight(
@@ -67,7 +66,7 @@ def preflight(wh: Warehouse, prepared: Prepared) -> Preflight:
         raw_bytes=sum(raw for _, raw in files),
         disk_bytes=round(on_disk),
         buffer_bytes=max(buffers, default=0),
-        free_bytes=shutil.disk_usage(wh.root).free,
+        free_bytes=wh.storage.free(),
     )
 
 
@@ -81,8 +80,9 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     """
     if found.disk_bytes > found.free_bytes:
         raise FexpError(
-            f"The disk of {wh.root} has {found.free_bytes / 1e9:.2f} GB free and this needs about "
-            f"{found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or --keep-bits."
+            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs "
+            f"about {found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or "
+            "--keep-bits."
         )
 
 
@@ -93,8 +93,8 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     from a file, once as the file's arrays); the largest input and output of one module for a
     batch; the buffers of activations; and the row groups that are being written.
     """
+    from fexp_store.networks.forward import widest_module
     from fexp_store.networks.registry import meta_module  # imports torch, which counts
-    from fexp_store.networks.responses import widest_module
 
     if not prepared.spans:
         return _resident()
@@ -102,7 +102,7 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     options = prepared.options
     span = max(prepared.spans, key=lambda s: buffer_bytes(s, 0))
-    images = min(span.stimuli, batch_images(span.layers, options.memory, options.batch_size))
+    images = min(span.stimuli, batch_images(span.layers, options.memory_bytes, options.batch_size))
     batch = images * widest_module(module, preprocessing.size)
     buffers = min(2, len(prepared.spans)) * 4 * span.units * span.stimuli
     copies = 1 if prepared.network.seed is not None else 2

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from fexp_store.ingest.batches import batches
 from fexp_store.ingest.device import Device, Download
 from fexp_store.ingest.plan import Span, batch_images
-from fexp_store.ingest.prepare import Prepared
+from fexp_store.ingest.request import Prepared
 from fexp_store.ingest.write import Writer
+from fexp_store.networks.forward import activations
 from fexp_store.networks.registry import Network
-from fexp_store.networks.responses import responses
-from fexp_store.warehouse.fragments import Fragment
+from fexp_store.progress import Advance
+from fexp_store.warehouse.activations.fragment import Fragment
 
 
 def run_spans(
@@ -25,7 +27,7 @@ def run_spans(
     net: Network,
     device: Device,
     writer: Writer,
-    progress: Callable[[int], None],
+    progress: Advance,
 ) -> list[Fragment]:
     """Run what is missing; each span is written in the background while the next one runs.
 
@@ -38,13 +40,14 @@ def run_spans(
     """
     module = device.place(net.module)
     options = prepared.options
+    workers = options.workers or min(8, os.cpu_count() or 1)
     written: list[Fragment] = []
     with ThreadPoolExecutor(1, thread_name_prefix="write") as background:
         pending: Future[list[Fragment]] | None = None
         for span in prepared.spans:
             rows = prepared.stimuli[span.start : span.stop]
-            n_images = batch_images(span.layers, options.memory, options.batch_size)
-            pixels = batches(writer.root, rows, net.preprocessing, n_images, options.workers)
+            n_images = batch_images(span.layers, options.memory_bytes, options.batch_size)
+            pixels = batches(writer.storage, rows, net.preprocessing, n_images, workers)
             with closing(pixels):
                 buffers = _fill(net, module, device, span, pixels, progress)
             if pending is not None:  # at most two spans are in memory
@@ -62,7 +65,7 @@ def _fill(
     device: Device,
     span: Span,
     pixels: Iterable[NDArray[np.uint8]],
-    progress: Callable[[int], None],
+    progress: Advance,
 ) -> dict[str, NDArray[np.float32]]:
     """Return each layer's activations of a span, of shape (n_stimuli, n_units)."""
     paths = {layer.name: net.paths[layer.name] for layer in span.layers}
@@ -75,7 +78,7 @@ def _fill(
         for batch in pixels:
             rows = {layer: array[done : done + len(batch)] for layer, array in buffers.items()}
             x = net.preprocessing.normalise(device.upload(batch))
-            ahead = device.download(responses(module, paths, x, in_place=net.in_place), rows)
+            ahead = device.download(activations(module, paths, x, in_place=net.in_place), rows)
             if behind is not None:
                 behind.finish()
             behind = ahead

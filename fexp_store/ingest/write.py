@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import FexpError
 from fexp_store.ingest.plan import Span
-from fexp_store.ingest.prepare import Prepared
+from fexp_store.ingest.request import Prepared
 from fexp_store.networks.records import Layer
-from fexp_store.warehouse import fragments, runs
-from fexp_store.warehouse.fragments import Fragment, Partition
+from fexp_store.warehouse import runs
+from fexp_store.warehouse.activations.commit import commit, discard
+from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
+from fexp_store.warehouse.activations.write import round_mantissa, write_file
+from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.runs import Run
+from fexp_store.warehouse.storage import Storage
 
 
 @dataclass
@@ -25,13 +28,12 @@ class Writer:
 
     Parameters
     ----------
-    root : Path
-        Of the warehouse.
+    storage : Storage
     prepared : Prepared
     run : Run
     """
 
-    root: Path
+    storage: Storage
     prepared: Prepared
     run: Run
     _recorded: bool = field(default=False, init=False)
@@ -54,17 +56,17 @@ class Writer:
         FexpError
             If the disk is full. No file of the span is left, and nothing of it is visible.
         """
-        paths = {layer: fragments.new_path(self._partition(layer)) for layer in span.layers}
+        paths = {layer: new_path(self._place(layer)) for layer in span.layers}
         try:
             written = [self._write(span, layer, paths[layer], buffers) for layer in span.layers]
             self._record_start()
-            return fragments.commit(self.root, written)
+            return commit(self.storage, written)
         except BaseException as error:
-            fragments.discard(self.root, list(paths.values()))
+            discard(self.storage, list(paths.values()))
             if _is_disk_full(error):
                 raise FexpError(
-                    f"The disk of {self.root} is full; what was committed before stays. Free some "
-                    "space and run the same command to go on."
+                    f"The disk of {self.storage.location} is full; what was committed before "
+                    "stays. Free some space and run the same command to go on."
                 ) from error
             raise
 
@@ -75,10 +77,10 @@ class Writer:
         options = self.prepared.options
         if options.keep_bits is not None:
             round_mantissa(values, options.keep_bits)
-        size, digest = fragments.write_file(self.root / "activations" / path, values, span.start)
+        size, digest = write_file(self.storage, stored_path(path), values, span.start)
         images = self.prepared.images(span.start, span.stop)
         return Fragment(
-            fragment_id=self.prepared.identity(layer.name).fragment_id(images),
+            fragment_id=self.prepared.content_id(layer.name).fragment_id(images),
             network=self.prepared.network.network,
             layer=layer.name,
             stimulus_set=self.prepared.stimulus_set,
@@ -95,13 +97,13 @@ class Writer:
             run_id=self.run.run_id,
         )
 
-    def _partition(self, layer: Layer) -> Partition:
+    def _place(self, layer: Layer) -> Place:
         name = self.prepared.network.network
-        return Partition(name, layer.name, self.prepared.stimulus_set)
+        return Place(name, layer.name, self.prepared.stimulus_set)
 
     def _record_start(self) -> None:
         if not self._recorded:
-            runs.record_start(self.root, self.run)
+            runs.record_start(self.storage, self.run)
             self._recorded = True
 
 
@@ -111,21 +113,3 @@ def _is_disk_full(error: BaseException) -> bool:
     return number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left on device" in str(
         error
     )
-
-
-def round_mantissa(values: NDArray[np.float32], keep_bits: int) -> None:
-    """Round float32 values in place to `keep_bits` bits of mantissa, half to even.
-
-    The dropped bits are zero, which is what makes the values compress; infinities and NaN stay.
-
-    References
-    ----------
-    Klöwer et al. 2021, Nature Computational Science 1:713 (bit rounding).
-    """
-    dropped = 23 - keep_bits
-    bits = values.view(np.uint32)
-    finite = np.isfinite(values)
-    half = np.uint32((1 << (dropped - 1)) - 1)
-    odd = (bits >> np.uint32(dropped)) & np.uint32(1)
-    rounded = (bits + half + odd) & np.uint32(0xFFFFFFFF << dropped & 0xFFFFFFFF)
-    np.copyto(bits, rounded, where=finite)

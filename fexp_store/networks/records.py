@@ -12,7 +12,7 @@ from fexp_store.warehouse import Warehouse, tables
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a registered network: its name and the shape of its response to one image."""
+    """A layer of a registered network: its name and the shape of its activations for one image."""
 
     name: str
     shape: tuple[int, ...]
@@ -60,7 +60,7 @@ def registered(wh: Warehouse, name: str) -> Registered:
     NotFound
         If it is not registered; the message lists the networks that are.
     """
-    rows = tables.read(wh.root, "networks")
+    rows = tables.read(wh.storage, "networks")
     found = rows.filter(network=name)
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from fexp_store.errors import BadInput, Conflict, NotFound
-from fexp_store.stimuli import images
-from fexp_store.stimuli.choices import Choice, Doubles, choose
-from fexp_store.stimuli.manifests import read_manifest
-from fexp_store.stimuli.photographs import Photograph
+from fexp_store.errors import Conflict, NotFound
 from fexp_store.warehouse import Warehouse, tables
-from fexp_store.warehouse.files import update_local
 from fexp_store.warehouse.names import check_name
 
 Started = Callable[[int], Callable[[int], None]]
@@ -32,96 +26,6 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "morph_level": pl.Float64,
     "attributes": pl.Map(pl.String, pl.String),
 }
-
-
-def add_manifest(wh: Warehouse, name: str, manifest: Path, *, source: str | None = None) -> bool:
-    """Register all images that a manifest lists (see `read_manifest`).
-
-    Every image is decoded before anything is written. The images stay where they are.
-
-    Returns
-    -------
-    bool
-        False if this very set was registered before.
-
-    Raises
-    ------
-    BadInput
-        If a label or an image cannot be used; nothing is registered.
-    Conflict
-        If the name is taken by other images or labels.
-    """
-    listed = choose(read_manifest(manifest), Choice(doubles=Doubles.keep))
-    return add_photographs(wh, name, manifest.parent, listed, source or manifest.name)
-
-
-def add_photographs(
-    wh: Warehouse,
-    name: str,
-    directory: Path,
-    photographs: Sequence[Photograph],
-    source: str,
-    *,
-    copy: bool = False,
-    started: Started = lambda _total: lambda _n: None,
-) -> bool:
-    """Verify photographs, and register them as a set.
-
-    Parameters
-    ----------
-    directory : Path
-        What the photographs' paths are relative to; it is recorded for this machine only.
-    source : str
-        Where the images come from.
-    copy : bool
-        Whether to keep the images in the warehouse's ``images/`` too.
-    started : callable, optional
-        Called with the number of images; returns a function called with the number verified.
-
-    Returns
-    -------
-    bool
-        False if this very set was registered before.
-
-    Raises
-    ------
-    BadInput
-        If an image cannot be used; nothing is registered.
-    Conflict
-        If the name is taken by other images or labels.
-    """
-    check_name("stimulus set", name)
-    directory = directory.resolve()
-    advance = started(len(photographs))
-    rows = []
-    for number, photograph in enumerate(photographs):
-        digest = _verify(directory / photograph.file)
-        rows.append(
-            stimulus(
-                number,
-                digest,
-                photograph.identity,
-                source,
-                file=photograph.file,
-                expression=photograph.expression,
-                attributes=photograph.attributes,
-            )
-        )
-        advance(1)
-    if copy:
-        for photograph, row in zip(photographs, rows, strict=True):
-            path = directory / photograph.file
-            if images.keep(wh.root, images.read(path)) != row["image_sha256"]:
-                raise BadInput(f"The image {path} changed while it was registered; add it again.")
-    new = register(wh, name, rows)
-    update_local(wh.root, images.ROOTS, name, str(directory))
-    return new
-
-
-def _verify(path: Path) -> str:
-    content = images.read(path)
-    images.check_picture(images.decode(content, str(path)), str(path))
-    return sha256(content).hexdigest()
 
 
 def stimulus(
@@ -174,7 +78,7 @@ def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
     set_sha256 = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def taken() -> bool:
-        stored = tables.read(wh.root, "stimuli").filter(stimulus_set=name)
+        stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
         if stored.is_empty():
             return False
         if stored["set_sha256"][0] != set_sha256:
@@ -187,7 +91,7 @@ def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
     frame = pl.DataFrame(rows, schema=_SCHEMA).select(
         pl.lit(name).alias("stimulus_set"), pl.lit(set_sha256).alias("set_sha256"), pl.all()
     )
-    return tables.append(wh.root, "stimuli", frame, key=f"stimuli/{name}", unless=taken)
+    return tables.append(wh.storage, "stimuli", frame, key=f"stimuli/{name}", unless=taken)
 
 
 def made_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
@@ -198,7 +102,7 @@ def made_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
     Conflict
         If the name is taken by another set.
     """
-    stored = tables.read(wh.root, "stimuli").filter(stimulus_set=name)
+    stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
     if stored.is_empty():
         return False
     if stored["source"][0] != source or stored.height != count:

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from fexp_store.errors import BadInput, Conflict, Damaged, NotFound
 from fexp_store.warehouse import tables
-from fexp_store.warehouse.files import write_bytes
+from fexp_store.warehouse.storage import Storage, storage_of
 
 FORMAT_VERSION = 2
 MARKER = "warehouse.json"
 
 
-def create(path: str | Path) -> Path:
+def create(path: str | Path) -> Storage:
     """Create a warehouse in a directory that is absent or empty (but for a README or hidden files).
 
     Returns
     -------
-    Path
-        The warehouse's root, absolute.
+    Storage
+        Of the warehouse.
 
     Raises
     ------
@@ -29,23 +29,25 @@ def create(path: str | Path) -> Path:
     BadInput
         If it holds other files.
     """
-    root = Path(path).resolve()
-    if (root / MARKER).exists():
-        raise Conflict(f"{root} is a warehouse already.")
-    strangers = sorted(_strangers(root)) if root.is_dir() else []
-    if strangers or (root.exists() and not root.is_dir()):
+    storage = storage_of(path)
+    if storage.exists(MARKER):
+        raise Conflict(f"{storage.location} is a warehouse already.")
+    strangers = _strangers(storage)
+    is_file = storage.exists("") and not storage.is_folder("")
+    if strangers or is_file:
         named = f": it holds {strangers[0]}" if strangers else ": it is a file"
-        raise BadInput(f"{root} cannot become a warehouse{named}; choose an empty directory.")
-    root.mkdir(parents=True, exist_ok=True)
-    tables.create_missing(root)
+        raise BadInput(
+            f"{storage.location} cannot become a warehouse{named}; choose an empty directory."
+        )
+    tables.create_missing(storage)
     # The marker comes last: a directory is a warehouse only once its tables are there.
     marker = {"format_version": FORMAT_VERSION, "warehouse_id": str(uuid.uuid4())}
-    write_bytes(root / MARKER, json.dumps(marker, indent=2).encode() + b"\n")
-    return root
+    storage.write(MARKER, json.dumps(marker, indent=2).encode() + b"\n")
+    return storage
 
 
-def locate(path: str | Path) -> Path:
-    """Return the absolute root of an existing warehouse.
+def locate(path: str | Path) -> Storage:
+    """Return the storage of an existing warehouse.
 
     Raises
     ------
@@ -54,25 +56,30 @@ def locate(path: str | Path) -> Path:
     Damaged
         If its format is newer than this version reads, or ``warehouse.json`` cannot be read.
     """
-    if "://" in str(path):
-        raise BadInput(f"{path} is a URL; this version opens warehouses in local directories only.")
-    root = Path(path).resolve()
+    storage = storage_of(path)
     try:
-        marker = json.loads((root / MARKER).read_text("utf-8"))
+        marker = json.loads(storage.read(MARKER))
         format_version = int(marker["format_version"])
     except (FileNotFoundError, NotADirectoryError):
-        raise NotFound(f"{root} is no warehouse; make one with: fexp -w {path} init") from None
+        raise NotFound(
+            f"{storage.location} is no warehouse; make one with: fexp -w {path} init"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{root / MARKER} cannot be read: {error}.") from None
+        raise Damaged(f"{storage.uri(MARKER)} cannot be read: {error}.") from None
     if format_version > FORMAT_VERSION:
         raise Damaged(
-            f"{root} has format {format_version} and this fexp-store reads up to {FORMAT_VERSION}; "
-            "install a newer fexp-store."
+            f"{storage.location} has format {format_version} and this fexp-store reads up to "
+            f"{FORMAT_VERSION}; install a newer fexp-store."
         )
-    return root
+    return storage
 
 
-def _strangers(root: Path) -> list[str]:
+def is_warehouse(path: str | Path) -> bool:
+    """Whether there is a warehouse."""
+    return storage_of(path).exists(MARKER)
+
+
+def _strangers(storage: Storage) -> list[str]:
     # Tables without a marker are what an interrupted `fexp init` leaves: it may simply go on.
     ours = {"README.md", *(name.split("/")[0] for name in tables.names())}
-    return [p.name for p in root.iterdir() if not p.name.startswith(".") and p.name not in ours]
+    return [n for n in storage.names() if not n.startswith(".") and n not in ours]

@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from fexp_store import schemas
 from fexp_store.version import __version__
 from fexp_store.warehouse import tables
+from fexp_store.warehouse.storage import Storage
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.warehouse import Warehouse
 
 _PACKAGES = (
     "deltalake",
@@ -38,6 +43,8 @@ class Run:
     Parameters
     ----------
     run_id : str
+    parameters : dict
+        What it is run on, and its options.
     row : dict
         Its row of the table ``runs``, without `seconds`.
     clock : float
@@ -45,38 +52,83 @@ class Run:
     """
 
     run_id: str
+    parameters: dict[str, Any]
     row: dict[str, Any]
     clock: float
 
 
-def begin(root: Path, kind: str, parameters: Mapping[str, Any]) -> Run:
-    """Begin a run: fix its identity, its parameters and the versions of what it will read."""
-    run_id = uuid.uuid4().hex
+def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[str, Any]) -> Run:
+    """Begin a run: fix its identity, its parameters and the versions of what it will read.
+
+    Parameters
+    ----------
+    kind : str
+        The command.
+    key : mapping
+        What it is run on: a finished run is superseded by the next one of its kind and key.
+    options : mapping
+        Its further parameters; they do not set two runs apart.
+    """
+    run_id, parameters = uuid.uuid4().hex, {**options, **key}
     row = {
         "run_id": run_id,
         "kind": kind,
         "parameters": json.dumps(parameters, sort_keys=True),
-        "input_versions": json.dumps(tables.log_versions(root)),
+        "key": key_text(key),
+        "input_versions": json.dumps(tables.log_versions(storage)),
         "software": json.dumps(_software()),
         "git_commit": _git_commit(),
         "started": datetime.now(UTC),
     }
-    return Run(run_id, row, time.perf_counter())
+    return Run(run_id, parameters, row, time.perf_counter())
 
 
-def record_start(root: Path, run: Run) -> None:
+def key_text(key: Mapping[str, Any]) -> str:
+    """Write a key as it is stored and compared: JSON without blanks, by name, without nulls."""
+    named = {name: value for name, value in sorted(key.items()) if value is not None}
+    return json.dumps(named, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: when it began, and with which parameters."""
+
+    run_id: str
+    started: datetime
+    parameters: dict[str, Any]
+
+
+def newest(wh: Warehouse, kind: str, key: Mapping[str, Any]) -> Finished | None:
+    """Return the run that counts: the newest finished one of a kind and key, if there is any."""
+    query = schemas.sql("queries")["newest_run"]
+    for run_id, started, parameters in wh.frame(query, kind=kind, key=key_text(key)).iter_rows():
+        return Finished(run_id, started, json.loads(parameters))
+    return None
+
+
+def differences(run: Finished, parameters: Mapping[str, Any]) -> list[str]:
+    """Name the parameters in which a run differs from those that are wanted, with both values."""
+    wanted = json.loads(json.dumps(parameters))
+    return [
+        f"{name} {run.parameters.get(name)} instead of {value}"
+        for name, value in wanted.items()
+        if run.parameters.get(name) != value
+    ]
+
+
+def record_start(storage: Storage, run: Run) -> None:
     """Record that a run has begun, before it commits anything that names it."""
-    _append(root, run.row | {"seconds": None})
+    _append(storage, run.row | {"seconds": None})
 
 
-def record_end(root: Path, run: Run) -> None:
+def record_end(storage: Storage, run: Run) -> None:
     """Record that a run is finished: from now on the views show its results."""
-    _append(root, run.row | {"seconds": time.perf_counter() - run.clock})
+    _append(storage, run.row | {"seconds": time.perf_counter() - run.clock})
 
 
-def _append(root: Path, row: dict[str, Any]) -> None:
+def _append(storage: Storage, row: dict[str, Any]) -> None:
     overrides = {"seconds": pl.Float64, "git_commit": pl.String}
-    tables.append(root, "runs", pl.DataFrame([row], schema_overrides=overrides))
+    tables.append(storage, "runs", pl.DataFrame([row], schema_overrides=overrides))
 
 
 def _software() -> dict[str, str]:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import runs, tables
 from fexp_store.warehouse.questions import refusals
+from fexp_store.warehouse.storage import Storage
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.warehouse import Warehouse
 
 FOLDER = "results/saved"
 
 
-def names(root: Path) -> list[str]:
+def names(storage: Storage) -> list[str]:
     """Return the names that something is saved under."""
-    return sorted(log.parent.name for log in (root / FOLDER).glob("*/_delta_log"))
+    return [name for name in storage.names(FOLDER) if storage.exists(f"{FOLDER}/{name}/_delta_log")]
 
 
 def check(name: str) -> None:
@@ -31,7 +34,7 @@ def check(name: str) -> None:
         )
 
 
-def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
+def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
     """Append a result in one commit, as it is computed; return whether it has any rows."""
     fields = [_storable(field) for field in reader.schema]
     schema = pa.schema([*fields, pa.field("run_id", pa.string())])
@@ -52,7 +55,7 @@ def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> b
         parts = (part for source in ([first], stored) for part in source)
         try:
             write_deltalake(
-                str(root / FOLDER / name),
+                storage.uri(f"{FOLDER}/{name}"),
                 pa.RecordBatchReader.from_batches(schema, parts),
                 mode="append",
                 partition_by=["run_id"],
@@ -64,15 +67,42 @@ def write(root: Path, name: str, run_id: str, reader: pa.RecordBatchReader) -> b
     return rows > 0
 
 
-def newest_files(root: Path, name: str) -> list[str]:
-    """Return the files of the newest finished run, relative to the warehouse."""
-    listed = tables.files(DeltaTable(str(root / FOLDER / name)))
-    finished = tables.read(root, "runs").drop_nulls("seconds").select("run_id", "started")
-    runs = listed.join(finished, on="run_id").sort("started")
-    if runs.is_empty():
-        return []
-    newest = runs.filter(pl.col("run_id") == runs["run_id"][-1])
-    return [f"{FOLDER}/{name}/{path}" for path in newest["path"]]
+def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> str:
+    """Run a query and store its result, batch by batch, as the view ``saved.NAME``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and underscores. Saving again under a name adds a run; the view
+        shows the newest.
+    query : str
+        One SELECT; every column needs a name of its own.
+    parameters : dict
+
+    Returns
+    -------
+    str
+        The run_id.
+
+    Raises
+    ------
+    BadInput
+        If the query is refused, has no rows, or has other columns than what is saved already.
+    """
+    check(name)
+    options = {"query": query, "parameters": parameters}
+    run = runs.begin(wh.storage, "query", {"name": name}, options)
+    if not write(wh.storage, name, run.run_id, wh.stream(query, parameters)):
+        raise BadInput("The query has no rows, so there is nothing to save.")
+    runs.record_end(wh.storage, run)
+    return run.run_id
+
+
+def files(storage: Storage, name: str) -> list[str]:
+    """Return the files of a saved result, of all its runs, relative to the warehouse."""
+    folder = f"{FOLDER}/{name}"
+    listed = tables.files(DeltaTable(storage.uri(folder)))
+    return [f"{folder}/{path}" for path in listed["path"]]
 
 
 def _storable(field: pa.Field) -> pa.Field:

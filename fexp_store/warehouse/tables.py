@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -16,6 +15,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
+from fexp_store.warehouse.storage import Storage
 
 Result = TypeVar("Result")
 
@@ -28,27 +28,27 @@ def names() -> tuple[str, ...]:
     return tuple(schemas.tables())
 
 
-def create_missing(root: Path) -> None:
+def create_missing(storage: Storage) -> None:
     """Create every table that is not there yet (a new warehouse, or a newer fexp-store)."""
     for name in names():
-        _create(root, name)
+        _create(storage, name)
 
 
-def open_table(root: Path, name: str) -> DeltaTable:
+def open_table(storage: Storage, name: str) -> DeltaTable:
     """Open the newest version of a table."""
     try:
-        return DeltaTable(str(root / name))
+        return DeltaTable(storage.uri(name))
     except TableNotFoundError:
         since = schemas.tables()[name].since
         if since is None or since > 1:  # a warehouse of format 1 may lack it
-            _create(root, name)
-            return DeltaTable(str(root / name))
-        raise Damaged(f"The table {name} is missing from {root}.") from None
+            _create(storage, name)
+            return DeltaTable(storage.uri(name))
+        raise Damaged(f"The table {name} is missing from {storage.location}.") from None
 
 
-def read(root: Path, name: str) -> pl.DataFrame:
+def read(storage: Storage, name: str) -> pl.DataFrame:
     """Read a whole small table; columns that a warehouse of an earlier version lacks are null."""
-    table = open_table(root, name).to_pyarrow_table()
+    table = open_table(storage, name).to_pyarrow_table()
     for field in schemas.tables()[name].arrow:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(table.num_rows, field.type))
@@ -58,7 +58,7 @@ def read(root: Path, name: str) -> pl.DataFrame:
 
 
 def append(
-    root: Path,
+    storage: Storage,
     name: str,
     rows: pl.DataFrame,
     *,
@@ -91,11 +91,11 @@ def append(
         write_deltalake(table, data, mode="append", schema_mode="merge", commit_properties=commit)
         return True
 
-    return serialised(root, name, [key] if key else [], attempt)
+    return serialised(storage, name, [key] if key else [], attempt)
 
 
 def serialised(
-    root: Path,
+    storage: Storage,
     name: str,
     keys: Sequence[str],
     attempt: Callable[[DeltaTable, CommitProperties], Result],
@@ -106,7 +106,7 @@ def serialised(
     table was read; `attempt` is then run again on the newer table.
     """
     for number in range(_ATTEMPTS):
-        table = open_table(root, name)
+        table = open_table(storage, name)
         marks = [Transaction(key, table.version() + 1) for key in keys]
         try:
             return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
@@ -137,9 +137,9 @@ def files(table: DeltaTable) -> pl.DataFrame:
     )
 
 
-def log_versions(root: Path) -> dict[str, int]:
+def log_versions(storage: Storage) -> dict[str, int]:
     """Return the newest version of each table, read from the names in its log."""
-    return {name: _log_version(root / name / "_delta_log") for name in names()}
+    return {name: _log_version(storage, name) for name in names()}
 
 
 def conform(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -159,10 +159,10 @@ def _column(rows: pl.DataFrame, field: pa.Field) -> pa.Array | pa.ChunkedArray:
     return rows[field.name].to_arrow().cast(field.type)
 
 
-def _create(root: Path, name: str) -> None:
+def _create(storage: Storage, name: str) -> None:
     schema = schemas.tables()[name]
     DeltaTable.create(
-        str(root / name),
+        storage.uri(name),
         schema.arrow,
         mode="ignore",
         partition_by=list(schema.partition_by),
@@ -170,7 +170,7 @@ def _create(root: Path, name: str) -> None:
     )
 
 
-def _log_version(log: Path) -> int:
-    names = (path.name for path in log.iterdir()) if log.is_dir() else ()
-    commits = [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdigit()]
+def _log_version(storage: Storage, name: str) -> int:
+    entries = storage.names(f"{name}/_delta_log")
+    commits = [int(x[:-5]) for x in entries if x.endswith(".json") and x[:-5].isdigit()]
     return max(commits, default=-1)

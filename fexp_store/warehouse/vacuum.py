@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from fexp_store.errors import BadInput
 from fexp_store.warehouse import tables
-from fexp_store.warehouse.files import TEMPORARY_SUFFIX
+from fexp_store.warehouse.storage import Storage
 
 SAFE_HOURS = 24.0
 """Orphans younger than this may belong to an ingest that is about to commit them."""
@@ -16,19 +15,13 @@ SAFE_HOURS = 24.0
 
 @dataclass(frozen=True)
 class Orphan:
-    """A file that no table names.
+    """A file that no table names; its path is relative to the warehouse."""
 
-    Parameters
-    ----------
-    path : Path
-    bytes : int
-    """
-
-    path: Path
+    path: str
     bytes: int
 
 
-def orphans(root: Path, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
+def orphans(storage: Storage, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
     """Find Parquet files of tables that no version of their log names, and temporary files.
 
     Parameters
@@ -45,28 +38,29 @@ def orphans(root: Path, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
         raise BadInput("The age is at least 0 hours.")
     # The age is taken before the logs are read: a file committed after that is too young.
     latest = time.time() - older_than_hours * 3600
-    old = [path for path in _candidates(root) if path.stat().st_mtime <= latest]
+    old = [path for path in _candidates(storage) if storage.changed(path) <= latest]
     named = {
-        root / name / path
+        f"{name}/{path}"
         for name in tables.names()
-        for path in tables.files(tables.open_table(root, name))["path"]
+        for path in tables.files(tables.open_table(storage, name))["path"]
     }
-    return [Orphan(path, path.stat().st_size) for path in sorted(set(old) - named)]
+    return [Orphan(path, storage.size(path)) for path in sorted(set(old) - named)]
 
 
-def vacuum(root: Path, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
+def vacuum(storage: Storage, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
     """Delete what `orphans` finds, and return it."""
-    found = orphans(root, older_than_hours)
+    found = orphans(storage, older_than_hours)
     for orphan in found:
-        orphan.path.unlink(missing_ok=True)
+        storage.delete(orphan.path)
     return found
 
 
-def _candidates(root: Path) -> list[Path]:
+def _candidates(storage: Storage) -> list[str]:
     parquet = [
         path
         for name in tables.names()
-        for path in (root / name).rglob("*.parquet")
-        if "_delta_log" not in path.parts  # checkpoints of the log are Parquet too
+        for path in storage.files(name)
+        # Checkpoints of the log are Parquet too.
+        if path.endswith(".parquet") and "_delta_log" not in path
     ]
-    return parquet + list(root.rglob(f".*{TEMPORARY_SUFFIX}*"))
+    return parquet + [path for path in storage.files() if storage.temporary(path)]

@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.warehouse import catalog, root, tables
-from fexp_store.warehouse.files import inside
-from fexp_store.warehouse.fragments import units_a_group
-from fexp_store.warehouse.matrices import FragmentFile, Matrix, read_units
+from fexp_store.warehouse.activations.fragment import TABLE, units_a_group
+from fexp_store.warehouse.activations.matrix import FragmentFile, Matrix, read_units
+from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.questions import ask, refusals
 
 
@@ -51,7 +51,7 @@ class Warehouse:
         memory_limit: str = "2GiB",
         threads: int | None = None,
     ) -> None:
-        self.root = root.locate(path)
+        self.storage = root.locate(path)
         self._memory_limit = memory_limit
         self._threads = threads
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -60,16 +60,31 @@ class Warehouse:
     @classmethod
     def create(cls, path: str | Path = "warehouse") -> Warehouse:
         """Create an empty warehouse (what ``fexp init`` does) and open it."""
-        return cls(root.create(path))
+        return cls(root.create(path).location)
+
+    @classmethod
+    def open_or_create(cls, path: str | Path = "warehouse") -> Warehouse:
+        """Open a warehouse, which is made if there is none."""
+        return cls(path) if root.is_warehouse(path) else cls.create(path)
+
+    @property
+    def root(self) -> Path:
+        """Temporary."""
+        return Path(self.location)
+
+    @property
+    def location(self) -> str:
+        """Where it is, in words that the command line understands."""
+        return self.storage.location
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A read-only DuckDB connection that shows the newest version of every table."""
-        versions = tables.log_versions(self.root)
+        versions = tables.log_versions(self.storage)
         if self._connection is None or versions != self._versions:
             self.close()
             self._connection = catalog.attach(
-                self.root, memory_limit=self._memory_limit, threads=self._threads
+                self.storage, memory_limit=self._memory_limit, threads=self._threads
             )
             self._versions = versions
         return self._connection
@@ -124,10 +139,10 @@ class Warehouse:
         if self._connection is not None:
             self._connection.interrupt()
 
-    def rebuild_catalog(self) -> Path:
-        """Build ``catalog.duckdb`` anew from the tables and return its path."""
+    def rebuild_catalog(self) -> str:
+        """Build ``catalog.duckdb`` anew from the tables and return its file name."""
         self.close()
-        return catalog.build(self.root)
+        return catalog.build(self.storage)
 
     def activations(self, **partition: str) -> pl.LazyFrame:
         """Return the long table as a polars LazyFrame over the Delta table.
@@ -137,7 +152,7 @@ class Warehouse:
         **partition : str
             Any of network, layer and stimulus_set: only their files are read.
         """
-        frame = pl.scan_delta(str(self.root / "activations"))
+        frame = pl.scan_delta(self.storage.uri(TABLE))
         return frame.filter(**partition) if partition else frame
 
     def matrix(
@@ -159,13 +174,13 @@ class Warehouse:
         Matrix
             values of shape (n_stimuli, n_units), float32, and labels.
         """
-        stored, n_units, stimuli = self._layer(network, layer, stimulus_set)
+        stored, n_units, stimuli = self._layer(Place(network, layer, stimulus_set))
         unit_ids = (
             np.arange(n_units, dtype=np.int32) if units is None else np.array(units, np.int32)
         )
         if np.any(np.diff(unit_ids) <= 0) or np.any((unit_ids < 0) | (unit_ids >= n_units)):
             raise BadInput(f"units must ascend, without repeats, from 0 to at most {n_units - 1}.")
-        return Matrix(read_units(stored, unit_ids), stimuli, unit_ids)
+        return Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
 
     def matrix_blocks(
         self,
@@ -187,41 +202,31 @@ class Warehouse:
         Matrix
             values of shape (n_stimuli, n_units of the block), float32, and labels.
         """
-        stored, n_units, stimuli = self._layer(network, layer, stimulus_set)
+        stored, n_units, stimuli = self._layer(Place(network, layer, stimulus_set))
         step = max(1, block_bytes // (4 * max(1, stimuli.height)))
         in_group = units_a_group(stored[0].stimulus_stop - stored[0].stimulus_start)
         step -= step % in_group if step > in_group else 0  # so that no row group is read twice
         for start in range(0, n_units, step):
             unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
-            yield Matrix(read_units(stored, unit_ids), stimuli, unit_ids)
+            yield Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
 
-    def _layer(
-        self, network: str, layer: str, stimulus_set: str
-    ) -> tuple[list[FragmentFile], int, pl.DataFrame]:
-        key = {"network": network, "layer": layer, "stimulus_set": stimulus_set}
+    def _layer(self, place: Place) -> tuple[list[FragmentFile], int, pl.DataFrame]:
         rows = self.frame(
             "FROM fragments WHERE network = $network AND layer = $layer"
             " AND stimulus_set = $stimulus_set ORDER BY stimulus_start",
-            **key,
+            **place.columns,
         )
         if rows.is_empty():
             raise NotFound(
-                f"No activations of {network} {layer} for {stimulus_set} are stored; run: "
-                f"fexp ingest --network {network} --layer {layer} --stimuli {stimulus_set}"
+                f"No activations of {place} are stored; run: fexp ingest {place.as_arguments}"
             )
-        directory = self.root / "activations"
         stored = [
-            FragmentFile(
-                inside(directory, r["path"]),
-                r["unit_stop"],
-                r["stimulus_start"],
-                r["stimulus_stop"],
-            )
+            FragmentFile(r["path"], r["unit_stop"], r["stimulus_start"], r["stimulus_stop"])
             for r in rows.iter_rows(named=True)
         ]
         ids = np.concatenate([np.arange(f.stimulus_start, f.stimulus_stop) for f in stored])
         stimuli = self.frame(
-            "FROM stimuli WHERE stimulus_set = $stimulus_set", stimulus_set=stimulus_set
+            "FROM stimuli WHERE stimulus_set = $stimulus_set", stimulus_set=place.stimulus_set
         )
         kept = stimuli.filter(pl.col("stimulus_id").is_in(ids.tolist())).sort("stimulus_id")
         return stored, int(stored[0].n_units), kept

@@ -1,0 +1,1 @@
+"""Rendered faces: people with expressions become pixels and landmarks."""

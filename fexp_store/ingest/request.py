@@ -1,0 +1,136 @@
+"""What an ingest is asked for, checked against what is registered and what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from fexp_store import schemas
+from fexp_store.errors import Conflict
+from fexp_store.ingest.plan import Span, plan
+from fexp_store.networks.records import Registered, registered
+from fexp_store.options import Count, record
+from fexp_store.stimuli.sets import read_set
+from fexp_store.warehouse import Warehouse, tables
+from fexp_store.warehouse.activations.commit import stored_ranges
+from fexp_store.warehouse.activations.fragment import TABLE, ContentId
+from fexp_store.warehouse.place import Place
+
+KeptBits = Annotated[int, Meta(ge=0, le=22)]
+
+
+@record
+class Options:
+    """How an ingest runs; precision and keep_bits are part of what a fragment is."""
+
+    device: Annotated[
+        Literal["auto", "cpu", "cuda", "mps"],
+        Meta(description="auto takes the first of cuda, mps and cpu that is there."),
+    ] = "auto"
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the forward pass.")
+    ] = "fp32"
+    batch_size: Annotated[int, Meta(ge=1, description="Images in one forward pass.")] = 32
+    memory: Annotated[
+        float, Meta(gt=0, description="MiB that buffers of activations may have.")
+    ] = 1024.0
+    keep_bits: Annotated[
+        KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
+    ] = None
+    workers: Annotated[
+        Count | None, Meta(description="Threads that decode images; by default up to 8.")
+    ] = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that buffers of activations may have."""
+        return max(1, round(self.memory * (1 << 20)))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An ingest that may begin.
+
+    Parameters
+    ----------
+    network : Registered
+    stimuli : list of dict
+        All rows of the stimulus set, in order.
+    spans : list of Span
+        What is missing; empty if everything is stored.
+    options : Options
+    """
+
+    network: Registered
+    stimuli: list[dict[str, Any]]
+    spans: list[Span]
+    options: Options
+
+    @property
+    def stimulus_set(self) -> str:
+        """Name of the stimulus set."""
+        return str(self.stimuli[0]["stimulus_set"])
+
+    def content_id(self, layer: str) -> ContentId:
+        """Return what determines the content of this layer's fragments, but for the images."""
+        return ContentId(
+            weights_sha256=self.network.weights_sha256,
+            architecture=self.network.architecture,
+            preprocessing=self.network.preprocessing,
+            layer=layer,
+            keep_bits=self.options.keep_bits,
+            precision=self.options.precision,
+        )
+
+    def images(self, start: int, stop: int) -> list[str]:
+        """Return the hashes of the images of a range of stimuli."""
+        return [row["image_sha256"] for row in self.stimuli[start:stop]]
+
+
+def prepare(
+    wh: Warehouse, network: str, layers: Sequence[str], stimulus_set: str, options: Options
+) -> Prepared:
+    """Find out what of a layer x stimulus set is missing.
+
+    Raises
+    ------
+    NotFound
+        If the network, a layer or the stimulus set is not registered.
+    Conflict
+        If a layer is stored with another precision or other keep_bits.
+    """
+    row = registered(wh, network)
+    wanted = [row.layer(name) for name in dict.fromkeys(layers)]
+    stimuli = read_set(wh, stimulus_set).to_dicts()
+    _check_stored_alike(wh, row, layers, stimulus_set, options)
+    stored = {
+        place.layer: ranges
+        for place, ranges in stored_ranges(tables.open_table(wh.storage, TABLE)).items()
+        if place == Place(network, place.layer, stimulus_set)
+    }
+    spans = plan(wanted, stored, len(stimuli), options.memory_bytes, options.batch_size)
+    return Prepared(row, stimuli, spans, options)
+
+
+def _check_stored_alike(
+    wh: Warehouse, row: Registered, layers: Sequence[str], stimulus_set: str, options: Options
+) -> None:
+    """Refuse to mix precisions within one layer: its units would not be comparable."""
+    others = wh.frame(
+        schemas.sql("queries")["fragments_stored_otherwise"],
+        network=row.network,
+        layers=list(layers),
+        stimulus_set=stimulus_set,
+        keep_bits=options.keep_bits,
+        precision=options.precision,
+    )
+    if not others.is_empty():
+        layer, keep_bits, precision = others.row(0)
+        kept = "all bits" if keep_bits is None else f"{keep_bits} bits"
+        raise Conflict(
+            f"{row.network} {layer} for {stimulus_set} is stored with precision {precision} and "
+            f"{kept} kept; ingest with the same options, or register the set under another name."
+        )

@@ -1,0 +1,1 @@
+"""Landmarks of images, in the warehouse and in files."""

@@ -1,0 +1,1 @@
+"""Sets made here: rendered, morphed, prepared."""

@@ -1,0 +1,220 @@
+"""Morph continua as new stimulus sets, of rendered people and of photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from fexp_store.continua import Continuum
+from fexp_store.errors import BadInput
+from fexp_store.stimuli import images
+from fexp_store.stimuli.landmarks import store as landmark_store
+from fexp_store.stimuli.made import warp
+from fexp_store.stimuli.made.rendered import (
+    ATTRIBUTE,
+    Rendered,
+    Sitting,
+    render_weights,
+    renderer,
+)
+from fexp_store.stimuli.made.workers import png, spread
+from fexp_store.stimuli.sets import made_before, read_set, register, stimulus
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.names import check_name
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two images of a person (rows of their set) and the levels strictly between them.
+
+    Without points, the images are rendered ones and so are those in between.
+    """
+
+    first: dict[str, Any]
+    second: dict[str, Any]
+    levels: tuple[float, ...]
+    points: tuple[Points, Points] | None
+
+
+def morph_set(
+    wh: Warehouse,
+    source_set: str,
+    name: str,
+    continua: Sequence[Continuum],
+    *,
+    levels: int = 101,
+    identities: int | None = None,
+    landmarks: Path | None = None,
+    warped: bool = False,
+    started: Callable[[int], Callable[[int], None]] = lambda _total: lambda _n: None,
+) -> int:
+    """Morph between expressions of each person of a set, and register the images as a set.
+
+    A rendered set is rendered anew with interpolated weights. Photographs, and rendered faces
+    with jitter, are warped by their landmarks and dissolved. The two ends of a continuum are the
+    images of the set themselves.
+
+    Parameters
+    ----------
+    source_set, name : str
+        The set to morph, and the new set.
+    continua : sequence of (str, str)
+        Expression at level 0 and expression at level 1.
+    levels : int
+        Number of levels from 0 to 1, both included.
+    identities : int, optional
+        Number of people, the first of the set that have all expressions; by default all of those.
+    landmarks : Path, optional
+        CSV file or directory of ``.tem`` files; by default the warehouse's landmarks.
+    warped : bool
+        Whether to treat rendered faces as photographs.
+    started : callable, optional
+        Called with the number of images; returns a function called with the number made.
+
+    Returns
+    -------
+    int
+        Number of images in the new set.
+
+    Raises
+    ------
+    BadInput
+        If nobody in the set has the expressions, a cell has two images, the images of a person
+        differ in size, or landmarks are missing.
+    Conflict
+        If the name is taken by another set.
+    """
+    check_name("stimulus set", name)
+    if not 2 <= levels <= 1001:
+        raise BadInput(f"A continuum has 2 to 1001 levels: got {levels}")
+    rows = _complete(read_set(wh, source_set), continua, identities)
+    warped = warped or landmarks is not None or not all(map(_by_weights, rows["attributes"]))
+    steps = tuple(step / (levels - 1) for step in range(levels))
+    ends = _ends(rows, continua)
+    named = ", ".join("-".join(continuum) for continuum in continua)
+    source = (
+        f"morphs of {source_set} (set {rows['set_sha256'][0]}), "
+        f"{'warped by landmarks' if warped else f'rendered with {renderer()}'}: {named}; "
+        f"{levels} levels, {len(ends) // len(continua)} identities"
+    )
+    count = len(ends) * levels
+    if made_before(wh, name, source, count):
+        return count
+    points = landmark_store.landmarks_of(wh, rows, landmarks) if warped else None
+    pairs = [_pair(first, second, steps[1:-1], points) for first, second in ends]
+    advance = started(count)
+    between = partial(_between, wh.root, images.roots(wh.root))
+    morphs: list[dict[str, Any]] = []
+    made: dict[str, Points] = {}
+    for pair, faces in zip(pairs, spread(between, pairs), strict=True):
+        digests = [images.keep(wh.root, picture) for picture, _points in faces]
+        made |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
+        morphs += _rows(pair, steps, digests, source, len(morphs))
+        advance(levels)
+    landmark_store.store(wh, made)
+    for row in rows.iter_rows(named=True):  # the ends stay readable without the source set's root
+        images.keep(wh.root, images.read_registered(wh.root, row, images.roots(wh.root)))
+    register(wh, name, morphs)
+    return count
+
+
+def _complete(
+    rows: pl.DataFrame, continua: Sequence[Continuum], identities: int | None
+) -> pl.DataFrame:
+    """Keep the first people who have every expression of the continua, and those expressions."""
+    wanted = {expression for continuum in continua for expression in continuum}
+    rows = rows.filter(pl.col("expression").is_in(wanted))
+    doubles = rows.filter(pl.struct("identity", "expression").is_duplicated())
+    if not doubles.is_empty():
+        raise BadInput(
+            f"There are several images with {doubles['expression'][0]} of "
+            f"{doubles['identity'][0]}; a morph needs one."
+        )
+    has_all = pl.len().over("identity") == len(wanted)
+    people = rows.filter(has_all)["identity"].unique(maintain_order=True)
+    if people.is_empty():
+        raise BadInput(f"Nobody in the set has all of {', '.join(sorted(wanted))}.")
+    if identities is not None and identities > len(people):
+        raise BadInput(
+            f"Only {len(people)} identities have all of {', '.join(sorted(wanted))}; "
+            f"{identities} were asked for."
+        )
+    return rows.filter(pl.col("identity").is_in(people[:identities].implode()))
+
+
+def _by_weights(attributes: dict[str, str] | None) -> bool:
+    """Whether an image was rendered here, without the jitter that differs between images."""
+    written = (attributes or {}).get(ATTRIBUTE)
+    return written is not None and Sitting.from_json(written).look.jitter == 0
+
+
+def _ends(
+    rows: pl.DataFrame, continua: Sequence[Continuum]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    cells = {(r["identity"], r["expression"]): r for r in rows.iter_rows(named=True)}
+    people = rows["identity"].unique(maintain_order=True)
+    return [(cells[who, one], cells[who, other]) for who in people for one, other in continua]
+
+
+def _pair(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    levels: tuple[float, ...],
+    points: dict[str, Points] | None,
+) -> _Pair:
+    ends = points and (points[first["image_sha256"]], points[second["image_sha256"]])
+    return _Pair(first, second, levels, ends or None)
+
+
+def _between(root: Path, roots: dict[str, str], pair: _Pair) -> list[Rendered]:
+    """Make the images strictly between two, with their landmarks."""
+    if pair.points is None:
+        sitting = Sitting.from_json(pair.first["attributes"][ATTRIBUTE])
+        ends = (pair.first["expression"], pair.second["expression"])
+        return render_weights(sitting, [_weights(sitting, ends, t) for t in pair.levels])
+    pictures = [
+        np.asarray(
+            images.decode(images.read_registered(root, row, roots), row["file"] or "").convert(
+                "RGB"
+            )
+        )
+        for row in (pair.first, pair.second)
+    ]
+    if pictures[0].shape != pictures[1].shape:
+        raise BadInput(
+            f"The images of {pair.first['identity']} differ in size; make them alike first: "
+            "fexp stimuli prepare"
+        )
+    start, end = pair.points
+    return [
+        (png(warp.morph(pictures[0], pictures[1], start, end, t)), (1 - t) * start + t * end)
+        for t in pair.levels
+    ]
+
+
+def _weights(sitting: Sitting, continuum: Continuum, level: float) -> dict[str, float]:
+    one, other = (sitting.weights(expression) for expression in continuum)
+    return {
+        unit: (1 - level) * one.get(unit, 0.0) + level * other.get(unit, 0.0)
+        for unit in {**one, **other}
+    }
+
+
+def _rows(
+    pair: _Pair, steps: Sequence[float], digests: list[str], source: str, number: int
+) -> list[dict[str, Any]]:
+    shas = [pair.first["image_sha256"], *digests, pair.second["image_sha256"]]
+    ends = (pair.first["expression"], pair.second["expression"])
+    return [
+        stimulus(number + i, digest, pair.first["identity"], source, morph=(*ends, level))
+        for i, (digest, level) in enumerate(zip(shas, steps, strict=True))
+    ]

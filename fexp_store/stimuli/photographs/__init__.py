@@ -1,0 +1,1 @@
+"""Photographs: found in directories and lists, chosen, and registered."""
