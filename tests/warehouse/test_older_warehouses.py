@@ -54,17 +54,17 @@ def older(own_copy: Warehouse) -> Warehouse:
 
 
 def store_comparison(wh: Warehouse, n: str, **more: str) -> None:
-    run = runs.begin(wh.root, "compare", {"name": "set1", "number": n})
+    run = runs.begin(wh.storage, "compare", {"stimulus_set": "set1"}, {"number": n})
     rows = pl.DataFrame([COMPARISON | {"run_id": run.run_id} | more])
-    tables.append(wh.root, "results/comparison", rows)
-    runs.record_end(wh.root, run)
+    tables.append(wh.storage, "results/comparison", rows)
+    runs.record_end(wh.storage, run)
 
 
 def test_what_is_missing_reads_as_null(ingested: Warehouse, older: Warehouse) -> None:
     for name, added in ADDED.items():
         fields = DeltaTable(older.root / name).schema().fields
         assert not set(added) & {field.name for field in fields}
-        rows = tables.read(older.root, name)
+        rows = tables.read(older.storage, name)
         assert rows.columns == schemas.tables()[name].arrow.names
         assert rows.height > 0
         assert rows.select(added).null_count().row(0) == (rows.height,) * len(added)
@@ -104,7 +104,7 @@ def test_writers_that_add_the_same_columns_at_once_lose_nothing(older: Warehouse
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, range(8)))
-    stored = tables.read(older.root, "results/comparison")["layer_a"]
+    stored = tables.read(older.storage, "results/comparison")["layer_a"]
     assert stored.null_count() == 1
     assert sorted(stored.drop_nulls()) == [f"a{n}" for n in range(8)]
 
@@ -112,7 +112,7 @@ def test_writers_that_add_the_same_columns_at_once_lose_nothing(older: Warehouse
 def test_only_tables_of_later_versions_are_made_when_asked_for(older: Warehouse) -> None:
     for name in ("landmarks", "results/comparison"):
         shutil.rmtree(older.root / name, ignore_errors=True)
-        assert tables.read(older.root, name).is_empty()
+        assert tables.read(older.storage, name).is_empty()
     shutil.rmtree(older.root / "stimuli")
     with pytest.raises(Damaged, match="The table stimuli is missing"):
-        tables.read(older.root, "stimuli")
+        tables.read(older.storage, "stimuli")
