@@ -18,13 +18,6 @@ from fexp_store.errors import BadInput
 from fexp_store.faces.canvas import NO_OPENGL, Canvas, has_osmesa
 from fexp_store.faces.head_mesh import head_mesh, subdivide
 from fexp_store.faces.landmarks import N_LANDMARKS, landmark_rows, project
-from fexp_store.networks.architectures.dlib_face import (
-    PREPROCESSING,
-    DlibFaceResNet,
-    packaged_weights,
-    read_face_resnet,
-)
-from fexp_store.networks.forward import activations
 from fexp_store.faces.person import (
     EXPRESSIONS,
     expressive_head,
@@ -35,9 +28,15 @@ from fexp_store.faces.person import (
 )
 from fexp_store.faces.render import DISTANCE, Look, render_faces
 from fexp_store.faces.scene import Part
+from fexp_store.networks.architectures.dlib_face import (
+    PREPROCESSING,
+    DlibFaceResNet,
+    packaged_weights,
+    read_face_resnet,
+)
 from fexp_store.networks.dlib_format import read_face_resnet
 from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
-from fexp_store.networks.responses import responses
+from fexp_store.networks.forward import activations
 
 SMALL = Look(size=64)
 LEFT_CORNER, RIGHT_CORNER, UPPER_LIP, LOWER_LIP = 54, 48, 62, 66
