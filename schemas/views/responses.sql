@@ -1,5 +1,5 @@
--- One row per depicted expression and answer: those that were registered, of people or networks, and
--- the published ones.
+-- One row per depicted expression and answer: those registered, of people or networks, and those
+-- published.
 CREATE VIEW responses AS
 SELECT
     study,

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 from fexp_store import Damaged, Warehouse, schemas
 from fexp_store.ingest import ingest
 from fexp_store.networks.records import registered
-from fexp_store.stimuli.sets import add_manifest
+from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import runs, tables
 
 ADDED = {
