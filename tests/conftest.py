@@ -88,7 +88,7 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 @pytest.fixture
 def own_copy(ingested: Warehouse, tmp_path: Path) -> Warehouse:
     """The same warehouse, for a test to write to."""
-    shutil.copytree(ingested.root, tmp_path / "own_copy")
+    shutil.copytree(ingested.location, tmp_path / "own_copy")
     return Warehouse(tmp_path / "own_copy")
 
 
@@ -114,5 +114,7 @@ def fexp(tmp_path: Path) -> Fexp:
 
 def state(wh: Warehouse) -> tuple[dict[str, int], set[Path]]:
     """What must not change when something is refused: Delta versions, and files of the tables."""
-    files = {p for name in tables.names() for p in (wh.root / name).rglob("*") if p.is_file()}
+    files = {
+        p for name in tables.names() for p in Path(wh.storage.uri(name)).rglob("*") if p.is_file()
+    }
     return tables.log_versions(wh.storage), files

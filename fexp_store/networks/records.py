@@ -5,9 +5,47 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from fexp_store.errors import NotFound
+from fexp_store.options import Seed, record
 from fexp_store.warehouse import Warehouse, tables
+
+
+@record
+class Options:
+    """How a network comes to be: its architecture, and weights that are published, given or drawn.
+
+    The study does not say how its untrained network was initialised; ``kaiming_normal`` keeps the
+    variance of activations from layer to layer under ReLU, and is our choice.
+    """
+
+    architecture: Annotated[
+        str | None, Meta(description="Architecture; by default that of the same name.")
+    ] = None
+    weights: Annotated[
+        Path | None, Meta(description="Weights file; by default the one a package ships.")
+    ] = None
+    untrained: Annotated[bool, Meta(description="Draw the weights.")] = False
+    seed: Annotated[Seed, Meta(description="Seed of untrained weights.")] = 0
+    init: Annotated[
+        str,
+        Meta(
+            description="How untrained weights are drawn: kaiming_normal, xavier_normal, "
+            "lecun_normal or gaussian:SD."
+        ),
+    ] = "kaiming_normal"
+    preprocessing: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Change fields of the preprocessing, as JSON: '{\"size\": 160}'."),
+    ] = None
+    group: Annotated[
+        str | None,
+        Meta(description="Name shared by replicates; by default the network's own."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +75,8 @@ class Registered:
     seed: int | None
     preprocessing: str
     layers: str
+    licence: str | None = None
+    citation: str | None = None
 
     def layer(self, name: str) -> Layer:
         """Return one layer; NotFound lists the layers there are."""

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from fexp_store.errors import BadInput, NotFound
-from fexp_store.warehouse.files import inside, read_local, write_bytes
+from fexp_store.warehouse.storage import Storage, inside
 
 MAX_PIXELS = 100_000_000
 """Images with more pixels than this are refused before they are decoded (a decompression bomb)."""
@@ -74,22 +74,23 @@ def read(path: Path) -> bytes:
         raise BadInput(f"The image {path} cannot be read: {error.strerror}.") from None
 
 
-def keep(root: Path, content: bytes) -> str:
+def keep(storage: Storage, content: bytes) -> str:
     """Store an image in the warehouse's ``images/`` under its hash, and return the hash."""
     digest = sha256(content).hexdigest()
-    path = kept_path(root, digest)
-    if not path.exists():
-        write_bytes(path, content)
+    if not storage.exists(_kept(digest)):
+        storage.write(_kept(digest), content)
     return digest
 
 
-def kept_path(root: Path, image_sha256: str) -> Path:
-    """Where ``images/`` has, or would have, an image."""
-    return root / "images" / image_sha256[:2] / image_sha256
+def roots(storage: Storage) -> dict[str, str]:
+    """Return the image root of each stimulus set that has one on this machine."""
+    return storage.read_local(ROOTS)
 
 
-def path_of(root: Path, stimulus: dict[str, Any], image_roots: dict[str, str]) -> Path:
-    """Find the image file of a stimulus on this machine.
+def read_registered(
+    storage: Storage, stimulus: dict[str, Any], image_roots: dict[str, str]
+) -> bytes:
+    """Read a stimulus image and check that it is the one that was registered.
 
     Parameters
     ----------
@@ -100,39 +101,29 @@ def path_of(root: Path, stimulus: dict[str, Any], image_roots: dict[str, str]) -
 
     Raises
     ------
+    BadInput
+        If the file is missing or its content has changed.
     NotFound
         If this machine does not know where the set's images are.
     """
-    kept = kept_path(root, stimulus["image_sha256"])
-    if kept.exists():
-        return kept
-    name = stimulus["stimulus_set"]
-    if stimulus["file"] is None or name not in image_roots:
+    wanted, name = stimulus["image_sha256"], stimulus["stimulus_set"]
+    if storage.exists(_kept(wanted)):
+        place, content = storage.uri(_kept(wanted)), storage.read(_kept(wanted))
+    elif stimulus["file"] is None or name not in image_roots:
         raise NotFound(
             f"This machine does not know where the images of {name} are; "
             f"register the same set again from its images: fexp stimuli add {name} MANIFEST.csv"
         )
-    return inside(Path(image_roots[name]), stimulus["file"])
-
-
-def roots(root: Path) -> dict[str, str]:
-    """Return the image root of each stimulus set that has one on this machine."""
-    return read_local(root, ROOTS)
-
-
-def read_registered(root: Path, stimulus: dict[str, Any], image_roots: dict[str, str]) -> bytes:
-    """Read a stimulus image and check that it is the one that was registered.
-
-    Raises
-    ------
-    BadInput
-        If the file is missing or its content has changed.
-    """
-    path = path_of(root, stimulus, image_roots)
-    content = read(path)
-    if sha256(content).hexdigest() != stimulus["image_sha256"]:
+    else:
+        path = inside(Path(image_roots[name]), stimulus["file"])
+        place, content = str(path), read(path)
+    if sha256(content).hexdigest() != wanted:
         raise BadInput(
-            f"The image {path} has changed since {stimulus['stimulus_set']} was registered; "
+            f"The image {place} has changed since {name} was registered; "
             "restore it, or register the changed images as a new set."
         )
     return content
+
+
+def _kept(image_sha256: str) -> str:
+    return f"images/{image_sha256[:2]}/{image_sha256}"

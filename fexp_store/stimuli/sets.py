@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -13,7 +12,6 @@ from fexp_store.errors import Conflict, NotFound
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
-Started = Callable[[int], Callable[[int], None]]
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "stimulus_id": pl.Int32,
     "image_sha256": pl.String,

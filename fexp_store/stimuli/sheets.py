@@ -59,7 +59,7 @@ def set_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
     expressions = rows["expression"].drop_nulls().unique().sort().to_list()
     identities = rows["identity"].unique(maintain_order=True).to_list()[:MAX_IDENTITIES]
     cells = {(r["identity"], r["expression"]): r for r in rows.iter_rows(named=True)}
-    roots = images.roots(wh.root)
+    roots = images.roots(wh.storage)
     tiles = [
         (_image(wh, cells.get((identity, expression)), roots), f"{identity} {expression}")
         for identity in identities
@@ -96,7 +96,7 @@ def stimuli_sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str]) ->
 
 
 def _sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str], columns: int) -> Image.Image:
-    roots = images.roots(wh.root)
+    roots = images.roots(wh.storage)
     pictures = [_image(wh, row, roots) for row in rows.iter_rows(named=True)]
     return contact_sheet(list(zip(pictures, captions, strict=True)), columns)
 
@@ -106,5 +106,5 @@ def _image(
 ) -> Image.Image | None:
     if stimulus is None:
         return None
-    content = images.read_registered(wh.root, stimulus, roots)
+    content = images.read_registered(wh.storage, stimulus, roots)
     return images.decode(content, f"stimulus {stimulus['stimulus_id']}")

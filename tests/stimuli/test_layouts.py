@@ -191,7 +191,7 @@ def test_the_command_registers_counts_what_it_ignores_and_says_what_is_missing(
 ) -> None:
     names = ["a_happy.jpg", "a_sad.jpg", "b_happy.jpg", "a_envy.jpg", "notes.jpg"]
     write(tmp_path / "faces", *names)
-    add = ("-w", empty.root, "stimuli", "add", "mine", "faces", "-f", "json")
+    add = ("-w", empty.location, "stimuli", "add", "mine", "faces", "-f", "json")
     pattern = ("--pattern", "{identity}_{expression}.jpg")
     strict = fexp(*add, *pattern, "--strict")
     assert strict.returncode == 1
@@ -205,7 +205,7 @@ def test_the_command_registers_counts_what_it_ignores_and_says_what_is_missing(
     for path in (tmp_path / "faces").iterdir():
         path.unlink()
     for row in rows.iter_rows(named=True):  # --copy: readable without the directory
-        images.read_registered(empty.root, row, {})
+        images.read_registered(empty.storage, row, {})
 
 
 def png_that_claims(side: int) -> bytes:
@@ -282,7 +282,7 @@ def test_bad_directories_are_one_sentence_and_register_nothing(
         with open(path, "wb") as file:  # noqa: PTH123 (a name that is no text)
             file.write(picture if content is None else content)
     before = state(empty)
-    done = fexp("-w", empty.root, "stimuli", "add", "set", "bad", *options)
+    done = fexp("-w", empty.location, "stimuli", "add", "set", "bad", *options)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
@@ -294,7 +294,7 @@ def test_two_images_in_one_cell_are_settled_as_asked(
     fexp: Fexp, empty: Warehouse, tmp_path: Path
 ) -> None:
     write(tmp_path / "two", "AF01ANS.JPG", "BF01ANS.JPG")
-    add = ("-w", empty.root, "stimuli", "add")
+    add = ("-w", empty.location, "stimuli", "add")
     options = ("two", "--layout", "kdef")
     refused = fexp(*add, "s", *options)
     assert "choose by an attribute (--where session=A)" in refused.stderr

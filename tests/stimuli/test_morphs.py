@@ -42,7 +42,7 @@ def wh(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
 
 
 def pixels(wh: Warehouse, row: dict[str, object]) -> NDArray[np.float64]:
-    content = images.read_registered(wh.root, row, images.roots(wh.root))
+    content = images.read_registered(wh.storage, row, images.roots(wh.storage))
     return np.asarray(images.decode(content, "image").convert("RGB"), dtype=float)
 
 
@@ -156,8 +156,8 @@ def test_a_warehouse_made_before_there_were_landmarks_opens(
     empty: Warehouse, photographs: Path
 ) -> None:
     add_manifest(empty, "set", photographs / "manifest.csv")
-    shutil.rmtree(empty.root / "landmarks")
-    older = Warehouse(empty.root)
+    shutil.rmtree(empty.storage.uri("landmarks"))
+    older = Warehouse(empty.location)
     assert older.frame("SELECT count(*) AS n FROM landmarks")["n"].to_list() == [0]
     with pytest.raises(BadInput, match="There are no landmarks of 1-000"):
         morph_set(older, "set", "new", HAPPINESS_ANGER)
@@ -178,7 +178,7 @@ def photographs(wh: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Path
     lines, points = ["path,identity,expression"], ["file,point,x,y"]
     for row in rows.to_dicts():
         file = f"{row['identity']}_{row['expression']}.png"
-        content = images.read_registered(wh.root, row, {})
+        content = images.read_registered(wh.storage, row, {})
         picture = Image.open(images.io.BytesIO(content)).convert("L").rotate(8)
         Image.merge("RGB", [picture] * 3).save(directory / file)
         lines.append(f"{file},{row['identity']},{row['expression']}")
@@ -272,7 +272,7 @@ def test_bad_landmarks_are_one_sentence_and_register_nothing(
     text = (photographs / "landmarks.csv").read_text()
     (tmp_path / "bad.csv").write_text(spoil(text))
     before = state(empty)
-    done = fexp("-w", empty.root, "stimuli", "prepare", "set", "new", "--align", "eyes",
+    done = fexp("-w", empty.location, "stimuli", "prepare", "set", "new", "--align", "eyes",
                 "--landmarks", "bad.csv")  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1, done.stderr
@@ -296,7 +296,7 @@ def test_bad_morphs_are_one_sentence_and_register_nothing(
 ) -> None:
     add_manifest(empty, "set", photographs / "manifest.csv")
     before = state(empty)
-    done = fexp("-w", empty.root, "stimuli", "morph", *arguments)
+    done = fexp("-w", empty.location, "stimuli", "morph", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1, done.stderr
     assert words in done.stderr
@@ -307,7 +307,7 @@ def test_rendering_takes_its_options_and_the_sheet_shows_levels(
     fexp: Fexp, empty: Warehouse, tmp_path: Path
 ) -> None:
     options = ("--intensity", "0.5", "--greyscale", "--oval-mask", "--size", "48")
-    run = ("-w", empty.root, "stimuli")
+    run = ("-w", empty.location, "stimuli")
     assert fexp(*run, "render", "set", "--identities", "1", *options).returncode == 0
     picture = pixels(empty, read_set(empty, "set").to_dicts()[0])
     assert picture.shape == (48, 48, 3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fexp_store.continua import Continuum
 from fexp_store.errors import BadInput
+from fexp_store.progress import Started, silent
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store as landmark_store
 from fexp_store.stimuli.made import warp
@@ -28,6 +29,7 @@ from fexp_store.stimuli.made.workers import png, spread
 from fexp_store.stimuli.sets import made_before, read_set, register, stimulus
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
+from fexp_store.warehouse.storage import Storage
 
 Points = NDArray[np.float64]
 
@@ -55,7 +57,7 @@ def morph_set(
     identities: int | None = None,
     landmarks: Path | None = None,
     warped: bool = False,
-    started: Callable[[int], Callable[[int], None]] = lambda _total: lambda _n: None,
+    started: Started = silent,
 ) -> int:
     """Morph between expressions of each person of a set, and register the images as a set.
 
@@ -112,17 +114,17 @@ def morph_set(
     points = landmark_store.landmarks_of(wh, rows, landmarks) if warped else None
     pairs = [_pair(first, second, steps[1:-1], points) for first, second in ends]
     advance = started(count)
-    between = partial(_between, wh.root, images.roots(wh.root))
+    between = partial(_between, wh.storage, images.roots(wh.storage))
     morphs: list[dict[str, Any]] = []
     made: dict[str, Points] = {}
     for pair, faces in zip(pairs, spread(between, pairs), strict=True):
-        digests = [images.keep(wh.root, picture) for picture, _points in faces]
+        digests = [images.keep(wh.storage, picture) for picture, _points in faces]
         made |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
         morphs += _rows(pair, steps, digests, source, len(morphs))
         advance(levels)
     landmark_store.store(wh, made)
     for row in rows.iter_rows(named=True):  # the ends stay readable without the source set's root
-        images.keep(wh.root, images.read_registered(wh.root, row, images.roots(wh.root)))
+        images.keep(wh.storage, images.read_registered(wh.storage, row, images.roots(wh.storage)))
     register(wh, name, morphs)
     return count
 
@@ -175,7 +177,7 @@ def _pair(
     return _Pair(first, second, levels, ends or None)
 
 
-def _between(root: Path, roots: dict[str, str], pair: _Pair) -> list[Rendered]:
+def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rendered]:
     """Make the images strictly between two, with their landmarks."""
     if pair.points is None:
         sitting = Sitting.from_json(pair.first["attributes"][ATTRIBUTE])
@@ -183,7 +185,7 @@ def _between(root: Path, roots: dict[str, str], pair: _Pair) -> list[Rendered]:
         return render_weights(sitting, [_weights(sitting, ends, t) for t in pair.levels])
     pictures = [
         np.asarray(
-            images.decode(images.read_registered(root, row, roots), row["file"] or "").convert(
+            images.decode(images.read_registered(storage, row, roots), row["file"] or "").convert(
                 "RGB"
             )
         )

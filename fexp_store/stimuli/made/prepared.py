@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
 from fexp_store.faces.oval import oval
+from fexp_store.progress import Started, silent
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store as landmark_store
 from fexp_store.stimuli.landmarks.store import EYES
@@ -22,6 +22,7 @@ from fexp_store.stimuli.made.workers import png, spread
 from fexp_store.stimuli.sets import made_before, read_set, register
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
+from fexp_store.warehouse.storage import Storage
 
 Points = NDArray[np.float64]
 
@@ -68,7 +69,7 @@ def prepare_set(
     preparation: Preparation,
     *,
     landmarks: Path | None = None,
-    started: Callable[[int], Callable[[int], None]] = lambda _total: lambda _n: None,
+    started: Started = silent,
 ) -> int:
     """Derive images from those of a set, and register them as a new one.
 
@@ -109,11 +110,11 @@ def prepare_set(
         (row | {"stimulus_set": source_set}, points.get(row["image_sha256"])) for row in listed
     ]
     advance = started(rows.height)
-    prepare = partial(_prepare, wh.root, images.roots(wh.root), preparation)
+    prepare = partial(_prepare, wh.storage, images.roots(wh.storage), preparation)
     prepared: list[dict[str, Any]] = []
     moved: dict[str, Points] = {}
     for row, (picture, marks) in zip(listed, spread(prepare, tasks), strict=True):
-        digest = images.keep(wh.root, picture)
+        digest = images.keep(wh.storage, picture)
         if len(marks):
             moved[digest] = marks
         origin = {"from_set": source_set, "from_sha256": row["image_sha256"]}
@@ -160,13 +161,13 @@ def prepare_picture(
 
 
 def _prepare(
-    root: Path,
+    storage: Storage,
     roots: dict[str, str],
     preparation: Preparation,
     task: tuple[dict[str, Any], Points | None],
 ) -> Rendered:
     row, points = task
-    content = images.read_registered(root, row, roots)
+    content = images.read_registered(storage, row, roots)
     picture = np.asarray(images.decode(content, row["file"] or "image").convert("RGB"))
     made, marks = prepare_picture(picture, points, preparation)
     return png(made), marks

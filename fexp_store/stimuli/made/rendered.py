@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.faces.person import person, recipes
 from fexp_store.faces.render import Look, render_faces
+from fexp_store.progress import Started, silent
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store as landmark_store
 from fexp_store.stimuli.made.workers import png, spread
@@ -72,7 +73,7 @@ def render_set(
     neutral: bool = False,
     intensity: float = 1.0,
     look: Look | None = None,
-    started: Callable[[int], Callable[[int], None]] = lambda _total: lambda _n: None,
+    started: Started = silent,
 ) -> int:
     """Render people with the basic expressions and register the images as a set.
 
@@ -124,7 +125,7 @@ def render_set(
     work = partial(render_expressions, expressions)
     for sitting, faces in zip(sittings, spread(work, sittings), strict=True):
         for expression, (picture, points) in zip(expressions, faces, strict=True):
-            digest = images.keep(wh.root, picture)
+            digest = images.keep(wh.storage, picture)
             landmarks[digest] = points
             rows.append(
                 stimulus(

@@ -7,13 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from fexp_store.errors import BadInput
+from fexp_store.progress import Started, silent
 from fexp_store.stimuli import images
 from fexp_store.stimuli.photographs.filters import Choice, Doubles, choose
 from fexp_store.stimuli.photographs.listing import Photograph
 from fexp_store.stimuli.photographs.manifests import read_manifest
-from fexp_store.stimuli.sets import Started, register, stimulus
+from fexp_store.stimuli.sets import register, stimulus
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.files import update_local
 from fexp_store.warehouse.names import check_name
 
 
@@ -46,7 +46,7 @@ def add_photographs(
     source: str,
     *,
     copy: bool = False,
-    started: Started = lambda _total: lambda _n: None,
+    started: Started = silent,
 ) -> bool:
     """Verify photographs, and register them as a set.
 
@@ -94,10 +94,10 @@ def add_photographs(
     if copy:
         for photograph, row in zip(photographs, rows, strict=True):
             path = directory / photograph.file
-            if images.keep(wh.root, images.read(path)) != row["image_sha256"]:
+            if images.keep(wh.storage, images.read(path)) != row["image_sha256"]:
                 raise BadInput(f"The image {path} changed while it was registered; add it again.")
     new = register(wh, name, rows)
-    update_local(wh.root, images.ROOTS, name, str(directory))
+    wh.storage.update_local(images.ROOTS, name, str(directory))
     return new
 
 
