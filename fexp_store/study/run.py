@@ -135,6 +135,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
     """
     declared = {
         "network_group": options.group,
+        "licence": options.licence,
+        "citation": options.citation,
         "architecture": options.architecture,
         "training": "none" if options.untrained else None,
         "seed": options.seed if options.untrained else None,
