@@ -1,4 +1,4 @@
-"""What may be done with images and weights: unknown, and so not shareable, where nothing is said."""
+"""What may be done with images and weights; unknown, so not shareable, where nothing is said."""
 
 from __future__ import annotations
 
