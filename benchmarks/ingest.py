@@ -17,9 +17,9 @@ from fexp_store.ingest import Options, ingest
 from fexp_store.ingest.batches import batches
 from fexp_store.ingest.device import choose
 from fexp_store.networks import registry
+from fexp_store.networks.forward import activations
 from fexp_store.networks.records import registered
 from fexp_store.networks.registry import Untrained
-from fexp_store.networks.responses import responses
 from fexp_store.stimuli.sets import read_set
 
 IMAGES = 96
@@ -73,6 +73,6 @@ def bare_loop(wh: Warehouse, options: Options) -> None:
     for batch in batches(wh.root, rows, net.preprocessing, options.batch_size, options.workers):
         with device.arithmetic():
             x = net.preprocessing.normalise(device.upload(batch))
-            outputs = responses(module, paths, x)
+            outputs = activations(module, paths, x)
             room = {LAYER: np.empty((len(batch), UNITS), np.float32)}
             device.download(outputs, room).finish()

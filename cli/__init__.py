@@ -2,9 +2,6 @@
 
 from fexp_store.cli import (
     analyses,
-    categorical,
-    comparison,
-    decoding,
     demo,
     ingest,
     networks,
@@ -26,9 +23,6 @@ for module in (
     analyses,
     query,
     demo,
-    decoding,
-    categorical,
-    comparison,
     responses,
 ):
     module.add_to(app)

@@ -1,105 +1,78 @@
-"""The analyses: ``fexp select`` and ``fexp tune``."""
+"""The analyses: one command each, made of what its record says."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import typer
 
+from fexp_store.analyses import ANALYSES, analysis
+from fexp_store.analyses.analysis import Analysis
 from fexp_store.cli.app import messages, open_warehouse
-from fexp_store.cli.ingest import NetworkOption, StimuliOption
+from fexp_store.cli.options import Command, LayersOption, NetworkOption, StimuliOption, takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
+from fexp_store.errors import BadInput
+from fexp_store.warehouse.place import Place
+
+PlacesArgument = Annotated[
+    list[str], typer.Argument(metavar="NETWORK:LAYER...", help="Two layers or more.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands of this module."""
-    app.command()(select)
-    app.command()(tune)
+    """Add a command for every analysis of the list."""
+    for name in ANALYSES:
+        found = analysis(name)
+        make = _of_several if found.several else _of_each
+        app.command(name, help=found.help)(make(found))
 
 
-def select(
-    ctx: typer.Context,
-    network: NetworkOption,
-    layer: Annotated[list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")],
-    stimuli: StimuliOption,
-    alpha: Annotated[float, typer.Option(help="Level of both tests; 0.01 in the study.")] = 0.01,
-    factor: Annotated[
-        str, typer.Option(help="What units are to be selective for: expression or identity.")
-    ] = "expression",
-    correction: Annotated[
-        str, typer.Option(help="For the number of units: none, fdr_bh or bonferroni.")
-    ] = "none",
-    permutations: Annotated[
-        int, typer.Option(help="Shuffle labels so often, to see what chance selects.")
-    ] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the permutations.")] = 0,
-    output_format: FormatOption = Format.table,
-) -> None:
-    """Find units that respond to expression and not to identity, and store the result.
+def _of_each(analysis: Analysis) -> Command:
+    @takes(analysis.options)
+    def command(
+        ctx: typer.Context,
+        network: NetworkOption,
+        layer: LayersOption,
+        stimuli: StimuliOption,
+        options: Any,
+        output_format: FormatOption = Format.table,
+    ) -> None:
+        wh = open_warehouse(ctx)
+        frames, said = [], []
+        for name in layer:
+            found = analysis.run(wh, Place(network, name, stimuli), options)
+            where = (pl.lit(network).alias("network"), pl.lit(name).alias("layer"))
+            frames.append(analysis.shown(found).select(*where, pl.all()))
+            said += analysis.said(found)
+        _print(analysis, pl.concat(frames, how="diagonal_relaxed"), said, output_format)
 
-    Per unit, a two-way analysis of variance without replication, expression x identity; selective
-    is p(expression) < alpha and p(identity) > alpha (the other way round with --factor identity).
-    The column `expected` is the number that alpha alone would select. With --permutations, labels
-    are shuffled within each identity, and mean, central 95% and p of the count are given. Every
-    unit's F, p and effect sizes are in the SQL view `selectivity` (`identity_selectivity`).
-
-    Examples
-    --------
-        fexp select --network dlib_face --layer conv4_3 --stimuli faces --permutations 1000
-
-        fexp select --network dlib_face --layer conv4_3 --stimuli faces
-    """
-    from fexp_store.analyses.selectivity import TABLES
-    from fexp_store.analyses.selectivity import select as run
-
-    wh = open_warehouse(ctx)
-    rows = []
-    for name in layer:
-        found = run(
-            wh,
-            network,
-            name,
-            stimuli,
-            alpha=alpha,
-            factor=factor,
-            correction=correction,
-            permutations=permutations,
-            seed=seed,
-        )
-        row = {"network": network, "layer": name} | asdict(found)
-        shown = ("network", "layer", "units", "varying", "selective", "expected")
-        chance = tuple(x for x in row if x.startswith("chance_")) if permutations else ()
-        rows.append({x: row[x] for x in shown + chance})
-    print_frame(pl.DataFrame(rows).with_columns(pl.col("expected").round(1)), output_format)
-    messages.print(f"Stored in the views {TABLES[factor]} and selection.")
+    return command
 
 
-def tune(
-    ctx: typer.Context,
-    network: NetworkOption,
-    layer: Annotated[list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")],
-    stimuli: StimuliOption,
-    output_format: FormatOption = Format.table,
-) -> None:
-    """Compute how the units that `fexp select` found are tuned, store it, and count preferences.
+def _of_several(analysis: Analysis) -> Command:
+    @takes(analysis.options)
+    def command(
+        ctx: typer.Context,
+        networks: PlacesArgument,
+        stimuli: StimuliOption,
+        options: Any,
+        output_format: FormatOption = Format.table,
+    ) -> None:
+        pairs = [name.split(":", 1) for name in networks]
+        if any(len(pair) != 2 for pair in pairs):
+            raise BadInput("Give each network with its layer, for example dlib_face:conv4_3.")
+        places = [Place(network, layer, stimuli) for network, layer in pairs]
+        found = analysis.run(open_warehouse(ctx), places, options)
+        _print(analysis, analysis.shown(found), list(analysis.said(found)), output_format)
 
-    Each unit's responses are z-scored across stimuli and averaged by expression. The SQL view
-    `tuning` has all of it.
+    return command
 
-    Example:
 
-        fexp tune --network dlib_face --layer conv4_3 --stimuli faces
-    """
-    from fexp_store.analyses.tuning import tune as run
-
-    wh = open_warehouse(ctx)
-    frames = [
-        run(wh, network, name, stimuli).counts.select(
-            pl.lit(network).alias("network"), pl.lit(name).alias("layer"), pl.all()
-        )
-        for name in layer
-    ]
-    print_frame(pl.concat(frames), output_format)
-    messages.print("Stored in the view tuning.")
+def _print(analysis: Analysis, frame: pl.DataFrame, said: list[str], output_format: Format) -> None:
+    print_frame(frame, output_format)
+    for sentence in said:
+        messages.print(sentence)
+    *others, last = analysis.tables
+    views = f"views {', '.join(others)} and" if others else "view"
+    messages.print(f"Stored: see the {views} {last}.")

@@ -25,11 +25,11 @@ def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None
 
         fexp -w warehouse demo
     """
-    from fexp_store.report.demo import SHOWN, STIMULI, run_demo
+    from fexp_store.study.demo import SHOWN, STIMULI, run_demo
 
     settings = ctx.obj
     assert isinstance(settings, Settings)
-    wh = open_or_create(settings)
+    wh = Warehouse.open_or_create(settings.warehouse)
     found = run_demo(wh, bar)
     print_frame(found.summary, output_format)
     network, layer = SHOWN
@@ -42,13 +42,6 @@ def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None
             f"The images that drive it most: {found.sheet}\n"
             f'Next: fexp -w {settings.warehouse} sql "FROM top_stimuli'
             f"('{network}', '{layer}', {unit['unit_id']}, 10)\"\n"
-            f"or:   duckdb -readonly {wh.root}/catalog.duckdb "
+            f"or:   duckdb -readonly {wh.location}/catalog.duckdb "
             f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\""
         )
-
-
-def open_or_create(settings: Settings) -> Warehouse:
-    """Open the warehouse that the options name, or make it."""
-    if (settings.warehouse / "warehouse.json").exists():
-        return Warehouse(settings.warehouse)
-    return Warehouse.create(settings.warehouse)

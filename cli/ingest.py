@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import polars as pl
 import typer
 
 from fexp_store import Warehouse
 from fexp_store.cli.app import messages, open_warehouse
+from fexp_store.cli.options import LayersOption, NetworkOption, StimuliOption, takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
-
-if TYPE_CHECKING:
-    from fexp_store.ingest import Options
-
-NetworkOption = Annotated[str, typer.Option("--network", "-n", help="Name of the network.")]
-StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the stimulus set.")]
-
+from fexp_store.ingest import Options
+from fexp_store.ingest import ingest as run_ingest
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(ingest)
 
 
+@takes(Options)
 def ingest(
     ctx: typer.Context,
     network: NetworkOption,
-    layer: Annotated[
-        list[str], typer.Option("--layer", "-l", help="Layer; repeat for several in one pass.")
-    ],
+    layer: LayersOption,
     stimuli: StimuliOption,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, tf32 or bf16.")] = "fp32",
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 32,
-    memory: Annotated[
-        int, typer.Option(min=1, help="MiB that buffers of activations may have.")
-    ] = 1024,
-    keep_bits: Annotated[
-        int | None,
-        typer.Option(min=0, max=22, help="Keep this many mantissa bits; all 23 by default."),
-    ] = None,
+    options: Options,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be run, stored and needed.")
     ] = False,
@@ -60,22 +46,12 @@ def ingest(
 
         fexp ingest --network dlib_face --layer conv1 --stimuli faces --dry-run
     """
-    from fexp_store.ingest import Options
-    from fexp_store.ingest import ingest as run
-
-    options = Options(
-        device=device,
-        precision=precision,
-        batch_size=batch_size,
-        memory=memory << 20,
-        keep_bits=keep_bits,
-    )
     wh = open_warehouse(ctx)
     if dry_run or explain:
         _only_say(wh, network, layer, stimuli, options, explain, output_format)
         return
     with bar(f"{network} on {stimuli}") as started:
-        done = run(wh, network, layer, stimuli, options, started=started)
+        done = run_ingest(wh, network, layer, stimuli, options, started=started)
     if done.stimuli == 0:
         messages.print(
             f"Everything is stored already: {network} {', '.join(layer)} for {stimuli}; "
@@ -99,7 +75,7 @@ def _only_say(
 ) -> None:
     from fexp_store.ingest.explain import explain
     from fexp_store.ingest.preflight import check_disk, peak_memory, preflight
-    from fexp_store.ingest.prepare import prepare
+    from fexp_store.ingest.request import prepare
 
     prepared = prepare(wh, network, layers, stimuli, options)
     if why:

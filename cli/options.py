@@ -18,6 +18,12 @@ from fexp_store.options import Option, describe, make
 
 Command = Callable[..., None]
 
+NetworkOption = Annotated[str, typer.Option("--network", "-n", help="Name of the network.")]
+StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the stimulus set.")]
+LayersOption = Annotated[
+    list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")
+]
+
 
 def takes(cls: type, name: str = "options") -> Callable[[Command], Command]:
     """Give a command the options of a record instead of its parameter `name`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -17,8 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from fexp_store.cli.app import messages
-
-Advance = Callable[[int], None]
+from fexp_store.progress import Advance, Started
 
 
 class _Rate(ProgressColumn):
@@ -28,7 +27,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int], Advance]]:
+def bar(label: str) -> Iterator[Started]:
     """Give a function that starts the bar with its total and returns the one that advances it."""
     columns = (
         TextColumn("{task.description}"),

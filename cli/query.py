@@ -75,7 +75,7 @@ def query(
     if save is None:
         _print(wh, text, values, output_format)
         return
-    from fexp_store.analyses.saved import save as store
+    from fexp_store.warehouse.saved import save as store
 
     interruptible(wh, lambda: store(wh, save, text, values))
     _print(wh, f"SELECT * EXCLUDE (run_id) FROM saved.{save}", {}, output_format)

@@ -36,7 +36,7 @@ def add(
 
         fexp responses add ours.csv --study ours --stimuli faces
     """
-    from fexp_store.analyses.responses import add_responses
+    from fexp_store.analyses.expressions.humans import add_responses
 
     rows = add_responses(
         open_warehouse(ctx), file, study=study, observer=observer, stimulus_set=stimuli, kind=kind
@@ -54,6 +54,6 @@ def compare(ctx: typer.Context, output_format: FormatOption = Format.table) -> N
 
         fexp responses compare
     """
-    from fexp_store.analyses.responses import compare_responses
+    from fexp_store.analyses.expressions.humans import compare_responses
 
     print_frame(compare_responses(open_warehouse(ctx)), output_format)

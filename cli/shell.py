@@ -25,7 +25,7 @@ _TABLES = (
 
 def shell(wh: Warehouse) -> None:
     """Read questions from standard input and answer each, until it ends."""
-    with _history(wh.root / ".local" / "sql_history"):
+    with _history(Path(wh.storage.local("sql_history"))):
         if sys.stdin.isatty():
             messages.print("Type .help for help.")
         while (question := _question()) is not None:
@@ -118,7 +118,6 @@ def _history(path: Path) -> Iterator[None]:
     if readline is None or not sys.stdin.isatty():
         yield
         return
-    path.parent.mkdir(exist_ok=True)
     if path.exists():
         readline.read_history_file(path)
     try:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fexp_store import Warehouse
 from fexp_store.cli.app import Commands, Settings, messages, open_warehouse
-from fexp_store.cli.demo import open_or_create
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
 
@@ -30,7 +30,7 @@ def init(file: FileArgument) -> None:
 
         fexp study init study.toml
     """
-    from fexp_store.report.study_file import write_example
+    from fexp_store.study.file import write_example
 
     write_example(file)
     messages.print(f"Wrote {file}; edit it, then: fexp study check {file}")
@@ -46,8 +46,8 @@ def check(
 
         fexp study check study.toml
     """
-    from fexp_store.report.study import check as run
-    from fexp_store.report.study_file import read_study
+    from fexp_store.study.file import read_study
+    from fexp_store.study.run import check as run
 
     declared = read_study(file)
     print_frame(run(open_warehouse(ctx), declared), output_format)
@@ -63,10 +63,12 @@ def run(ctx: typer.Context, file: FileArgument, output_format: FormatOption = Fo
 
         fexp study run study.toml
     """
-    from fexp_store.report.study import run_study
-    from fexp_store.report.study_file import read_study
+    from fexp_store.study.file import read_study
+    from fexp_store.study.run import run_study
 
     declared = read_study(file)
     settings = ctx.obj
     assert isinstance(settings, Settings)
-    print_frame(run_study(open_or_create(settings), declared, bar), output_format)
+    print_frame(
+        run_study(Warehouse.open_or_create(settings.warehouse), declared, bar), output_format
+    )

@@ -34,7 +34,7 @@ def init(ctx: typer.Context) -> None:
     settings = ctx.obj
     assert isinstance(settings, Settings)
     wh = Warehouse.create(settings.warehouse)
-    messages.print(f"Made an empty warehouse in {wh.root}.")
+    messages.print(f"Made an empty warehouse in {wh.location}.")
 
 
 def index(ctx: typer.Context) -> None:
@@ -66,8 +66,8 @@ def vacuum(
         fexp vacuum --dry-run
     """
     wh = open_warehouse(ctx)
-    found = orphans(wh.root, older_than) if dry_run else remove(wh.root, older_than)
-    rows = [{"file": str(o.path.relative_to(wh.root)), "bytes": o.bytes} for o in found]
+    found = orphans(wh.storage, older_than) if dry_run else remove(wh.storage, older_than)
+    rows = [{"file": o.path, "bytes": o.bytes} for o in found]
     schema = {"file": pl.String, "bytes": pl.Int64}
     print_frame(pl.DataFrame(rows, schema=schema), output_format)
     done = "would be deleted" if dry_run else "were deleted"

@@ -8,8 +8,8 @@ import torch
 
 from fexp_store import BadInput
 from fexp_store.ingest.device import Device, choose
-from fexp_store.networks.dlib_resnet import LAYERS, PREPROCESSING, DlibFaceResNet
-from fexp_store.networks.responses import responses
+from fexp_store.networks.architectures.dlib_face import LAYERS, PREPROCESSING, DlibFaceResNet
+from fexp_store.networks.forward import activations
 
 
 def small() -> torch.nn.Module:
@@ -28,12 +28,12 @@ def test_everything_that_a_batch_meets_is_on_the_device() -> None:
     pixels = np.zeros((2, 3, 150, 150), np.uint8)
     with device.arithmetic():
         x = PREPROCESSING.normalise(device.upload(pixels))
-        outputs = responses(module, LAYERS, x)
+        outputs = activations(module, LAYERS, x)
     assert x.device.type == "meta"
     assert {value.device.type for value in outputs.values()} == {"meta"}
     assert outputs["embedding"].shape == (2, 128)
     with pytest.raises(RuntimeError, match="not on the expected device"):
-        responses(module, LAYERS, torch.zeros(2, 3, 150, 150))
+        activations(module, LAYERS, torch.zeros(2, 3, 150, 150))
 
 
 def test_a_batch_and_the_weights_are_channels_last() -> None:
@@ -44,7 +44,7 @@ def test_a_batch_and_the_weights_are_channels_last() -> None:
     weight = module.get_submodule("0").weight
     assert isinstance(weight, torch.Tensor)
     assert weight.is_contiguous(memory_format=torch.channels_last)
-    out = responses(module, {"relu": "1"}, x.float())["relu"]
+    out = activations(module, {"relu": "1"}, x.float())["relu"]
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -61,7 +61,7 @@ def test_bf16_is_computed_in_bf16_and_stored_as_float32() -> None:
     device = Device("cpu", "bf16")
     x = device.upload(PIXELS).float() / 255
     with device.arithmetic():
-        out = responses(small(), {"relu": "1"}, x)["relu"]
+        out = activations(small(), {"relu": "1"}, x)["relu"]
     assert out.dtype == torch.bfloat16
     rows = np.empty((2, 4 * 64), np.float32)
     device.download({"relu": out}, {"relu": rows}).finish()

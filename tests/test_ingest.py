@@ -24,7 +24,8 @@ from PIL import Image
 from fexp_store import BadInput, Conflict, NotFound, Warehouse
 from fexp_store.ingest import Options, ingest
 from fexp_store.ingest.write import round_mantissa
-from fexp_store.networks import dlib_resnet, registry, vgg
+from fexp_store.networks import registry
+from fexp_store.networks.architectures import dlib_face, vgg
 from fexp_store.networks.initialise import initialise
 from fexp_store.networks.records import registered
 from fexp_store.networks.registry import Untrained
@@ -68,12 +69,12 @@ def assert_close(stored: NDArray[np.float32], direct: NDArray[np.float32], layer
 def test_every_dlib_layer_is_stored_as_torch_computes_it(
     ready: Warehouse, photographs: Path
 ) -> None:
-    ingest(ready, "dlib", list(dlib_resnet.LAYERS), "set1", Options(batch_size=7))
-    module = dlib_resnet.DlibFaceResNet()
+    ingest(ready, "dlib", list(dlib_face.LAYERS), "set1", Options(batch_size=7))
+    module = dlib_face.DlibFaceResNet()
     initialise(module, "kaiming_normal", 3)
     mean = torch.tensor([122.782, 117.001, 104.298]).reshape(1, 3, 1, 1)
     x = (direct_inputs(ready, photographs, 150) - mean) / 256
-    for layer, direct in direct_responses(module, dlib_resnet.LAYERS, x).items():
+    for layer, direct in direct_responses(module, dlib_face.LAYERS, x).items():
         assert_close(ready.matrix("dlib", layer, "set1").values, direct, layer)
 
 

@@ -58,22 +58,22 @@ class Device:
         )
 
     def download(
-        self, responses: Mapping[str, torch.Tensor], rows: Mapping[str, NDArray[np.float32]]
+        self, activations: Mapping[str, torch.Tensor], rows: Mapping[str, NDArray[np.float32]]
     ) -> Download:
-        """Begin to copy responses to the host.
+        """Begin to copy activations to the host.
 
         Parameters
         ----------
-        responses : mapping of str to tensor of shape (n_images, ...)
+        activations : mapping of str to tensor of shape (n_images, ...)
         rows : mapping of str to ndarray of shape (n_images, n_units), float32
             Where they go, row-major (channel, row, col), whatever their memory order is; whole
             once the download is finished.
         """
         targets = {
-            key: torch.from_numpy(rows[key]).view(value.shape) for key, value in responses.items()
+            key: torch.from_numpy(rows[key]).view(value.shape) for key, value in activations.items()
         }
         if self.name != "cuda":
-            for key, value in responses.items():
+            for key, value in activations.items():
                 targets[key].copy_(value)
             return Download({}, targets, None)
         staged = {
@@ -81,7 +81,7 @@ class Device:
             key: torch.empty(value.shape, pin_memory=True).copy_(
                 value.float().contiguous(), non_blocking=True
             )
-            for key, value in responses.items()
+            for key, value in activations.items()
         }
         event = torch.cuda.current_stream().record_event()
         return Download(staged, targets, event)

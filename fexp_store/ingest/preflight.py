@@ -80,8 +80,9 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     """
     if found.disk_bytes > found.free_bytes:
         raise FexpError(
-            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs about "
-            f"{found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or --keep-bits."
+            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs "
+            f"about {found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or "
+            "--keep-bits."
         )
 
 
@@ -92,8 +93,8 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     from a file, once as the file's arrays); the largest input and output of one module for a
     batch; the buffers of activations; and the row groups that are being written.
     """
+    from fexp_store.networks.forward import widest_module
     from fexp_store.networks.registry import meta_module  # imports torch, which counts
-    from fexp_store.networks.responses import widest_module
 
     if not prepared.spans:
         return _resident()

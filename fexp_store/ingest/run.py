@@ -16,8 +16,8 @@ from fexp_store.ingest.device import Device, Download
 from fexp_store.ingest.plan import Span, batch_images
 from fexp_store.ingest.request import Prepared
 from fexp_store.ingest.write import Writer
+from fexp_store.networks.forward import activations
 from fexp_store.networks.registry import Network
-from fexp_store.networks.responses import responses
 from fexp_store.progress import Advance
 from fexp_store.warehouse.activations.fragment import Fragment
 
@@ -78,7 +78,7 @@ def _fill(
         for batch in pixels:
             rows = {layer: array[done : done + len(batch)] for layer, array in buffers.items()}
             x = net.preprocessing.normalise(device.upload(batch))
-            ahead = device.download(responses(module, paths, x, in_place=net.in_place), rows)
+            ahead = device.download(activations(module, paths, x, in_place=net.in_place), rows)
             if behind is not None:
                 behind.finish()
             behind = ahead

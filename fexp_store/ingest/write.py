@@ -65,8 +65,8 @@ class Writer:
             discard(self.storage, list(paths.values()))
             if _is_disk_full(error):
                 raise FexpError(
-                    f"The disk of {self.storage.location} is full; what was committed before stays. Free some "
-                    "space and run the same command to go on."
+                    f"The disk of {self.storage.location} is full; what was committed before "
+                    "stays. Free some space and run the same command to go on."
                 ) from error
             raise
 

@@ -62,7 +62,7 @@ class Architecture:
     build_convolutions : callable, optional
         Returns the module without its fully connected layers, for a file that lacks them.
     in_place : bool
-        Whether modules may work in place on another's output, so that responses must be copied.
+        Whether modules may work in place on another's output, so that activations must be copied.
     """
 
     name: str

@@ -12,7 +12,7 @@ from fexp_store.warehouse import Warehouse, tables
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a registered network: its name and the shape of its response to one image."""
+    """A layer of a registered network: its name and the shape of its activations for one image."""
 
     name: str
     shape: tuple[int, ...]

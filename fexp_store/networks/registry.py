@@ -16,10 +16,10 @@ from torch import nn
 from fexp_store.errors import BadInput, Conflict
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
+from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Layer, Registered
-from fexp_store.networks.responses import layer_shapes
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.files import read_local, update_local
 from fexp_store.warehouse.names import check_name
@@ -37,7 +37,7 @@ class Untrained:
     seed : int
     init : str
         See `fexp_store.networks.initialise.initialise`. The study does not say which scheme its
-        untrained network has; ``kaiming_normal`` keeps the variance of responses from layer to
+        untrained network has; ``kaiming_normal`` keeps the variance of activations from layer to
         layer under ReLU, and is our choice.
     """
 

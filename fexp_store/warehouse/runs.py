@@ -43,6 +43,8 @@ class Run:
     Parameters
     ----------
     run_id : str
+    parameters : dict
+        What it is run on, and its options.
     row : dict
         Its row of the table ``runs``, without `seconds`.
     clock : float
@@ -50,6 +52,7 @@ class Run:
     """
 
     run_id: str
+    parameters: dict[str, Any]
     row: dict[str, Any]
     clock: float
 
@@ -66,18 +69,18 @@ def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[
     options : mapping
         Its further parameters; they do not set two runs apart.
     """
-    run_id = uuid.uuid4().hex
+    run_id, parameters = uuid.uuid4().hex, {**options, **key}
     row = {
         "run_id": run_id,
         "kind": kind,
-        "parameters": json.dumps({**options, **key}, sort_keys=True),
+        "parameters": json.dumps(parameters, sort_keys=True),
         "key": key_text(key),
         "input_versions": json.dumps(tables.log_versions(storage)),
         "software": json.dumps(_software()),
         "git_commit": _git_commit(),
         "started": datetime.now(UTC),
     }
-    return Run(run_id, row, time.perf_counter())
+    return Run(run_id, parameters, row, time.perf_counter())
 
 
 def key_text(key: Mapping[str, Any]) -> str:

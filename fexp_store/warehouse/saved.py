@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import runs, tables
 from fexp_store.warehouse.questions import refusals
 from fexp_store.warehouse.storage import Storage
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.warehouse import Warehouse
 
 FOLDER = "results/saved"
 
@@ -61,6 +65,37 @@ def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader
                 f"saved.{name} has other columns than this result; choose another name."
             ) from error
     return rows > 0
+
+
+def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> str:
+    """Run a query and store its result, batch by batch, as the view ``saved.NAME``.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case letters, digits and underscores. Saving again under a name adds a run; the view
+        shows the newest.
+    query : str
+        One SELECT; every column needs a name of its own.
+    parameters : dict
+
+    Returns
+    -------
+    str
+        The run_id.
+
+    Raises
+    ------
+    BadInput
+        If the query is refused, has no rows, or has other columns than what is saved already.
+    """
+    check(name)
+    options = {"query": query, "parameters": parameters}
+    run = runs.begin(wh.storage, "query", {"name": name}, options)
+    if not write(wh.storage, name, run.run_id, wh.stream(query, parameters)):
+        raise BadInput("The query has no rows, so there is nothing to save.")
+    runs.record_end(wh.storage, run)
+    return run.run_id
 
 
 def files(storage: Storage, name: str) -> list[str]:

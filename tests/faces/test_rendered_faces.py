@@ -18,6 +18,13 @@ from fexp_store.errors import BadInput
 from fexp_store.faces.canvas import NO_OPENGL, Canvas, has_osmesa
 from fexp_store.faces.head_mesh import head_mesh, subdivide
 from fexp_store.faces.landmarks import N_LANDMARKS, landmark_rows, project
+from fexp_store.networks.architectures.dlib_face import (
+    PREPROCESSING,
+    DlibFaceResNet,
+    packaged_weights,
+    read_face_resnet,
+)
+from fexp_store.networks.forward import activations
 from fexp_store.faces.person import (
     EXPRESSIONS,
     expressive_head,
@@ -366,7 +373,7 @@ def seen(crowd) -> dict[str, NDArray[np.float32]]:
     std = np.array(PREPROCESSING.std, np.float32)[:, None, None]
     layers = {"conv4_3": "conv4_3", "embedding": "embedding"}
     with torch.no_grad():
-        found = responses(net, layers, torch.tensor((pixels.astype(np.float32) - mean) / std))
+        found = activations(net, layers, torch.tensor((pixels.astype(np.float32) - mean) / std))
     return {layer: values.flatten(1).numpy() for layer, values in found.items()}
 
 

@@ -1,0 +1,1 @@
+"""Are morphs between expressions perceived as one or the other?"""

@@ -1,0 +1,1 @@
+"""Which responses an analysis reads: of which units, to which images, and are they all there?"""

@@ -1,0 +1,136 @@
+"""Which units an analysis reads: the selective ones, all, as many at random, or those of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from fexp_store import schemas
+from fexp_store.errors import BadInput, NotFound
+from fexp_store.networks.records import registered
+from fexp_store.options import record
+from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse.place import Place
+
+CHOICES = ("selective", "all", "random")
+"""What `choose_units` knows; anything else names a file."""
+
+
+@record
+class UnitChoice:
+    """Which units are read."""
+
+    units: Annotated[
+        str,
+        Meta(
+            description="selective; all; random: as many, drawn from all that vary; or a file of "
+            "unit_ids.",
+            extra={"file_unless": CHOICES},
+        ),
+    ] = "selective"
+
+
+def selection(wh: Warehouse, place: Place, selected_on: str) -> dict[str, Any]:
+    """Find the run of ``fexp select`` that tells which units of a layer are selective.
+
+    Parameters
+    ----------
+    selected_on : str
+        The stimulus set that it was run on (the newest run counts), or the run_id of a certain run.
+
+    Returns
+    -------
+    dict
+        selected_on: the set; selection_run: its run_id, None if it was not run.
+    """
+    key = place._replace(stimulus_set=selected_on).columns | {"factor": "expression"}
+    found = runs.newest(wh, "select", key)
+    if found is not None:
+        return {"selected_on": selected_on, "selection_run": found.run_id}
+    query = schemas.sql("queries")["selection_by_run"]
+    for stimulus_set, run_id in wh.frame(query, run_id=selected_on).iter_rows():
+        return {"selected_on": stimulus_set, "selection_run": run_id}
+    return {"selected_on": selected_on, "selection_run": None}
+
+
+def choose_units(
+    wh: Warehouse, place: Place, units: str, source: dict[str, Any], *, seed: int
+) -> list[int]:
+    """Choose units of a layer.
+
+    Parameters
+    ----------
+    units : str
+        ``selective``; ``all``; ``random``: as many as are selective, drawn without replacement
+        from all units that vary; or a text file with one unit_id a line.
+    source : dict
+        For selective and random units, what `selection` returned.
+    seed : int
+        Of the random draw.
+
+    Returns
+    -------
+    list of int
+        unit_ids in ascending order.
+
+    Raises
+    ------
+    NotFound
+        If ``fexp select`` was not run, or there is no such file.
+    BadInput
+        If no unit is selective, or the file holds something else than units of the layer.
+    """
+    n_units = registered(wh, place.network).layer(place.layer).units
+    if units == "all":
+        return list(range(n_units))
+    if units not in CHOICES:
+        unit_ids: list[int] = _from_file(Path(units), n_units).tolist()
+        return unit_ids
+    selected_on = place._replace(stimulus_set=source["selected_on"])
+    rows = selected_units(wh, selected_on, source["selection_run"])
+    selective = rows.filter("selective")["unit_id"]
+    if selective.is_empty():
+        raise BadInput(f"No unit of {selected_on} is selective; use all units.")
+    if units == "random":
+        varying = rows.filter(pl.col("f_expression").is_not_null())["unit_id"].to_numpy()
+        drawn = np.random.default_rng(seed).choice(varying, len(selective), replace=False)
+        return sorted(drawn.tolist())
+    return selective.to_list()
+
+
+def selected_units(wh: Warehouse, place: Place, run_id: str | None) -> pl.DataFrame:
+    """Return unit_id, selective and f_expression of the units of a run of ``fexp select``.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run, or it was on another layer; the message gives the command.
+    """
+    query = schemas.sql("queries")["selected_units"]
+    key = {"network": place.network, "layer": place.layer, "run_id": run_id}
+    rows = wh.frame(query, **key) if run_id is not None else pl.DataFrame()
+    if rows.is_empty():
+        raise NotFound(
+            f"Which units of {place} are selective is not known; run: "
+            f"fexp select {place.as_arguments}"
+        )
+    return rows
+
+
+def _from_file(path: Path, n_units: int) -> NDArray[np.int32]:
+    if not path.is_file():
+        raise NotFound(
+            f"{str(path)!r} is neither selective, all or random nor a file with one unit_id a line."
+        )
+    try:
+        unit_ids = np.unique(np.array(path.read_text("utf-8").split(), dtype=np.int32))
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"{path} holds something else than unit_ids: {error}.") from None
+    if not unit_ids.size or unit_ids[0] < 0 or unit_ids[-1] >= n_units:
+        raise BadInput(f"{path} must hold unit_ids from 0 to {n_units - 1}, one a line.")
+    return unit_ids

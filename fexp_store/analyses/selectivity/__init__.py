@@ -1,0 +1,1 @@
+"""Which units respond to one factor and not to the other, and how they are tuned."""

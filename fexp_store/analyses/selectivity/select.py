@@ -1,0 +1,200 @@
+"""Which units respond to one factor and not to the other, and how many chance would select."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import polars as pl
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from fexp_store.analyses.analysis import Analysis, begin
+from fexp_store.analyses.reading.design import check_complete, check_one_image_per_cell
+from fexp_store.analyses.selectivity.anova import FACTORS, Design, anova
+from fexp_store.analyses.selectivity.null import null_counts
+from fexp_store.networks.records import registered
+from fexp_store.options import Seed, record
+from fexp_store.stimuli.sets import read_set
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.results import store
+
+_TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
+"""Where units are stored, by the factor that they are selective for; also the SQL view."""
+
+
+@record
+class Options:
+    """Options of `select`. The study has alpha 0.01, no correction and the factor expression."""
+
+    alpha: Annotated[
+        float, Meta(gt=0, lt=1, description="Level of both tests; 0.01 in the study.")
+    ] = 0.01
+    factor: Annotated[
+        Literal["expression", "identity"],
+        Meta(description="What units are to be selective for."),
+    ] = "expression"
+    correction: Annotated[
+        Literal["none", "fdr_bh", "bonferroni"], Meta(description="For the number of units.")
+    ] = "none"
+    permutations: Annotated[
+        int, Meta(ge=0, description="Shuffle labels so often, to see what chance selects.")
+    ] = 0
+    seed: Annotated[Seed, Meta(description="Of the permutations.")] = 0
+
+
+@dataclass(frozen=True)
+class Selectivity:
+    """What `select` found for one layer; what chance does is null without permutations.
+
+    Parameters
+    ----------
+    units : int
+        Units of the layer.
+    varying : int
+        Units whose responses vary at all; the others are never selective.
+    selective : int
+    threshold : float
+        Level of the factor's p: alpha, or what the correction makes of it.
+    expected : float
+        Units that the levels alone would select among the varying ones: ``varying * threshold *
+        (1 - alpha)``, if neither factor had an effect and the two tests were independent (they
+        share an error term, so they nearly are).
+    chance_mean, chance_low, chance_high : float, optional
+        Mean and central 95% of the counts over permutations.
+    chance_p : float, optional
+        ``(1 + permutations with at least as many) / (1 + permutations)``.
+    run_id : str
+    """
+
+    units: int
+    varying: int
+    selective: int
+    threshold: float
+    expected: float
+    chance_mean: float | None
+    chance_low: float | None
+    chance_high: float | None
+    chance_p: float | None
+    run_id: str
+
+
+def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
+    """Find the selective units of a layer and store the result.
+
+    A unit is selective if p(factor) < alpha, after correction for the number of varying units,
+    and p(other factor) > alpha. Permutations shuffle labels of the factor within levels of the
+    other one.
+
+    Raises
+    ------
+    NotFound
+        If the network, the layer or the set is not there.
+    BadInput
+        If stimuli are missing, or a cell of the design has not exactly one image.
+
+    References
+    ----------
+    Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, "Expression-selective units".
+    """
+    registered(wh, place.network).layer(place.layer)
+    check_complete(wh, place)
+    check_one_image_per_cell(wh, place.stimulus_set)
+    run = begin(wh, ANALYSIS, place, options)
+    table = anova(wh, place)
+    threshold = corrected_level(table[f"p_{options.factor}"], options.alpha, options.correction)
+    selective = _selective(table, options.factor, threshold, options.alpha)
+    counts = np.empty(0)
+    if options.permutations:
+        design = Design.of(read_set(wh, place.stimulus_set))
+        blocks = (b.values for b in wh.matrix_blocks(*place))
+        levels = (threshold, options.alpha)
+        counts = null_counts(
+            blocks, design, options.factor, levels, options.permutations, options.seed
+        )
+    varying = table["p_expression"].count()
+    found = Selectivity(
+        units=table.height,
+        varying=varying,
+        selective=int(selective.sum()),
+        threshold=threshold,
+        expected=varying * threshold * (1 - options.alpha),
+        **chance_of(counts, int(selective.sum())),
+        run_id=run.run_id,
+    )
+    columns = [f"{s}_{f}" for f in FACTORS for s in ("f", "p", "eta_squared")]
+    units = table.select("unit_id", *columns, selective)
+    frames = {_TABLES[options.factor]: units, "selection": pl.DataFrame([asdict(found)])}
+    store(wh.storage, run, frames)
+    return found
+
+
+def corrected_level(p: pl.Series, alpha: float, correction: str) -> float:
+    """Return the level that p must be below, once corrected for the number of tests.
+
+    For ``fdr_bh`` it is the step above the largest p that is rejected, and that of Bonferroni if
+    none is: the same units are selected as by comparing adjusted p values with alpha.
+
+    References
+    ----------
+    Benjamini & Hochberg 1995, J. R. Stat. Soc. B 57:289.
+    """
+    tested = np.sort(p.drop_nulls().to_numpy())
+    if correction == "none" or not len(tested):
+        return alpha
+    steps = alpha * np.arange(1, len(tested) + 1) / len(tested)
+    if correction == "bonferroni":
+        return float(steps[0])
+    rejected = np.flatnonzero(tested < steps)
+    return float(steps[rejected[-1]] if len(rejected) else steps[0])
+
+
+def chance_of(counts: NDArray[np.float64], selective: int) -> dict[str, float | None]:
+    """Sum up the counts over permutations, shape (permutations,), beside the count found."""
+    if not len(counts):
+        return dict.fromkeys(("chance_mean", "chance_low", "chance_high", "chance_p"))
+    low, high = np.quantile(counts, (0.025, 0.975))
+    return {
+        "chance_mean": float(counts.mean()),
+        "chance_low": float(low),
+        "chance_high": float(high),
+        "chance_p": float((1 + np.sum(counts >= selective)) / (1 + len(counts))),
+    }
+
+
+def _selective(table: pl.DataFrame, factor: str, threshold: float, alpha: float) -> pl.Series:
+    (other,) = set(FACTORS) - {factor}
+    rule = (table[f"p_{factor}"] < threshold) & (table[f"p_{other}"] > alpha)
+    return rule.fill_null(value=False).alias("selective")
+
+
+def _shown(found: Selectivity) -> pl.DataFrame:
+    row = asdict(found) | {"expected": round(found.expected, 1)}
+    chance = [name for name in row if name.startswith("chance_") and row[name] is not None]
+    return pl.DataFrame([row]).select("units", "varying", "selective", "expected", *chance)
+
+
+ANALYSIS = Analysis(
+    name="select",
+    help="""Find units that respond to expression and not to identity, and store the result.
+
+    Per unit, a two-way analysis of variance without replication, expression x identity; selective
+    is p(expression) < alpha and p(identity) > alpha (the other way round with --factor identity).
+    The column `expected` is the number that alpha alone would select. With --permutations, labels
+    are shuffled within each identity, and mean, central 95% and p of the count are given. Every
+    unit's F, p and effect sizes are in the SQL view `selectivity` (`identity_selectivity`).
+
+    Examples
+    --------
+        fexp select --network dlib_face --layer conv4_3 --stimuli faces --permutations 1000
+
+        fexp select --network dlib_face --layer conv4_3 --stimuli faces
+    """,
+    options=Options,
+    run=select,
+    tables=(*_TABLES.values(), "selection"),
+    same_if=("network", "layer", "stimulus_set", "factor"),
+    shown=_shown,
+)

@@ -1,0 +1,29 @@
+"""The architectures that networks are made of, by name."""
+
+from __future__ import annotations
+
+from fexp_store.errors import NotFound
+from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architectures import torchvision_models
+from fexp_store.networks.architectures.dlib_face import DLIB_FACE
+from fexp_store.networks.architectures.efficientnet_lite import EFFICIENTNET_LITE0
+from fexp_store.networks.architectures.vgg import VGG16_OBJECT, VGG_FACE
+
+ARCHITECTURES = {x.name: x for x in (DLIB_FACE, VGG_FACE, VGG16_OBJECT, EFFICIENTNET_LITE0)}
+
+
+def architecture(name: str) -> Architecture:
+    """Return an architecture by name; ``torchvision:NAME`` is any classification model there.
+
+    Raises
+    ------
+    NotFound
+        If there is none of that name; the message lists those there are.
+    """
+    library, _, model = name.partition(":")
+    if library == "torchvision" and model:
+        return torchvision_models.architecture(model)
+    if name not in ARCHITECTURES:
+        known = ", ".join((*ARCHITECTURES, "torchvision:MODEL"))
+        raise NotFound(f"There is no architecture {name!r}; known: {known}.")
+    return ARCHITECTURES[name]

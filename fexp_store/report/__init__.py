@@ -1,1 +1,0 @@
-"""Reports: several analyses put together for a reader."""

@@ -1,0 +1,1 @@
+"""Studies: a whole study declared in one file; only what is missing is run."""
