@@ -16,6 +16,7 @@ from fexp_store.cli.progress import bar
 from fexp_store.ingest import Options
 from fexp_store.ingest import ingest as run_ingest
 
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(ingest)
