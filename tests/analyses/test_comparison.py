@@ -9,9 +9,12 @@ from statsmodels.stats.multitest import multipletests
 from support.planted import add_network, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.comparison.compare import compare
+from fexp_store.analyses.comparison.compare import Options, compare
+from fexp_store.analyses.expressions.confuse import Options as ConfuseOptions
 from fexp_store.analyses.expressions.confuse import confuse
+from fexp_store.analyses.expressions.decode import Options as DecodeOptions
 from fexp_store.analyses.expressions.decode import decode
+from fexp_store.warehouse.place import Place
 
 STRENGTH = {"good": 0.9, "weak": 0.5, "seed0": 0.0, "seed1": 0.1, "seed2": 0.2}
 
@@ -29,9 +32,14 @@ def decoded(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
         for stimulus_set, n in (("faces", 10), ("others", 8)):
             noise = rng.normal(size=(6 * n, 30))
             plant(empty, name, stimulus_set, np.tile(pattern, (n, 1)) * strength + noise)
-        decode(empty, name, "planted", "faces", units="all", folds=5, shuffles=0)
-        confuse(empty, name, "planted", "faces", "others", units="all", resamples=5)
+        place = Place(name, "planted", "faces")
+        decode(empty, place, DecodeOptions(units="all", folds=5, shuffles=0))
+        confuse(empty, place, ConfuseOptions(test="others", units="all", resamples=5))
     return empty
+
+
+def places(*networks: str) -> list[Place]:
+    return [Place(name, "planted", "faces") for name in networks]
 
 
 def folds(wh: Warehouse, *networks: str) -> np.ndarray:
@@ -40,8 +48,7 @@ def folds(wh: Warehouse, *networks: str) -> np.ndarray:
 
 
 def test_tests_are_those_of_scipy(decoded: Warehouse) -> None:
-    places = [(name, "planted") for name in STRENGTH]
-    found = compare(decoded, places, "faces", units="all")
+    found = compare(decoded, places(*STRENGTH), Options(units="all"))
     here = found.filter(measure="decoding accuracy", network_a="good", network_b="weak")
     a, b = folds(decoded, "good", "weak")
     expected = {
@@ -64,8 +71,7 @@ def test_tests_are_those_of_scipy(decoded: Warehouse) -> None:
 
 
 def test_replicates_are_averaged_and_their_spread_is_given(decoded: Warehouse) -> None:
-    places = [(name, "planted") for name in STRENGTH]
-    found = compare(decoded, places, "faces", units="all")
+    found = compare(decoded, places(*STRENGTH), Options(units="all"))
     row = found.filter(
         measure="decoding accuracy", network_a="good", network_b="untrained", test="paired t"
     ).row(0, named=True)
@@ -93,6 +99,6 @@ def test_replicates_are_averaged_and_their_spread_is_given(decoded: Warehouse) -
 
 def test_what_cannot_be_compared_is_refused(decoded: Warehouse) -> None:
     with pytest.raises(BadInput, match="two networks that are not replicates"):
-        compare(decoded, [("seed0", "planted"), ("seed1", "planted")], "faces", units="all")
+        compare(decoded, places("seed0", "seed1"), Options(units="all"))
     with pytest.raises(NotFound, match="good planted has no results on faces with selective"):
-        compare(decoded, [("good", "planted"), ("weak", "planted")], "faces")
+        compare(decoded, places("good", "weak"), Options())

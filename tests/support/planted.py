@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
 from fexp_store.stimuli.sets import register
-from fexp_store.warehouse import fragments, tables
-from fexp_store.warehouse.fragments import Partition
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.commit import commit
+from fexp_store.warehouse.place import Place
 from support.writing import write_fragment
 
 Values = NDArray[np.floating]
@@ -47,8 +48,8 @@ def register_rows(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> None:
 
 def plant(wh: Warehouse, network: str, stimulus_set: str, values: Values) -> None:
     """Store values of shape (n_stimuli, n_units) as the layer ``planted`` of a network."""
-    here = Partition(network, "planted", stimulus_set)
-    fragments.commit(wh.storage, [write_fragment(wh, values.astype(np.float32), 0, here)])
+    here = Place(network, "planted", stimulus_set)
+    commit(wh.storage, [write_fragment(wh, values.astype(np.float32), 0, here)])
 
 
 def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) -> None:
