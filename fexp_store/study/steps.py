@@ -12,7 +12,7 @@ from fexp_store.analyses.analysis import On
 from fexp_store.ingest import ingest
 from fexp_store.networks.records import has_network
 from fexp_store.progress import Bar
-from fexp_store.stimuli.sets import has_set
+from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.file import DeclaredAnalysis, DeclaredNetwork, Study
 from fexp_store.study.sets import make_declared
 from fexp_store.warehouse import Warehouse, runs
@@ -41,7 +41,7 @@ class Step:
 def preparations(wh: Warehouse, study: Study) -> Iterator[Step]:
     """Sets, networks and activations, in an order in which they can be made."""
     for declared in study.sets:
-        missing = partial(_unless, has_set, wh, declared.name)
+        missing = partial(_unless, stored_set, wh, declared.name)
         yield Step(f"set {declared.name}", missing, partial(make_declared, wh, declared))
     for network in study.networks:
         missing = partial(_unless, has_network, wh, network.name)
@@ -97,7 +97,7 @@ def _out_of_date(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> str | Non
     )
 
 
-def _unless(there: Callable[..., bool], *arguments: Any) -> str | None:
+def _unless(there: Callable[..., object], *arguments: Any) -> str | None:
     return None if there(*arguments) else "not there"
 
 

@@ -62,8 +62,8 @@ def add_network(
     group: str | None = None,
     layers: Sequence[str] = ("planted",),
 ) -> None:
-    """Register a network that has layers of so many units each, and no weights."""
-    listed = [{"name": layer, "shape": [units], "dtype": "float32"} for layer in layers]
+    """Register a network that has layers of some units, and no weights."""
+    shapes = [{"name": layer, "shape": [units], "dtype": "float32"} for layer in layers]
     row = {
         "network": name,
         "network_group": group or name,
@@ -73,7 +73,7 @@ def add_network(
         "weights_sha256": name,
         "seed": None,
         "preprocessing": "{}",
-        "layers": json.dumps(listed),
+        "layers": json.dumps(shapes),
         "created": np.datetime64("2026-01-01T00:00:00", "us").item(),
     }
     frame = pl.DataFrame([row], schema_overrides={"seed": pl.Int64})
