@@ -27,8 +27,9 @@ demo: $(VENV)/.demo  ## render faces, run three networks, find expression-select
 	$(BIN)/fexp -w warehouse demo
 	@echo "fexp is in $(VENV)/bin; to have it on your path: . $(VENV)/bin/activate" >&2
 
-test: lint docs  ## lint, types, docs and all tests
+test: lint      ## lint, types, all tests and docs
 	$(BIN)/python -m pytest
+	$(MAKE) docs
 
 lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	$(BIN)/ruff check .
@@ -37,7 +38,8 @@ lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	$(BIN)/mypy -p fexp_store
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.dev  ## build the documentation strictly
+docs: $(VENV)/.dev  ## write docs/sql.md from the catalog, and build the documentation strictly
+	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev  ## measure against the floors (docs/benchmarks.md)

@@ -39,7 +39,8 @@ def _of_each(analysis: Analysis) -> Command:
         output_format: FormatOption = Format.table,
     ) -> None:
         wh = open_warehouse(ctx)
-        frames, said = [], []
+        frames: list[pl.DataFrame] = []
+        said: list[str] = []
         for name in layer:
             found = analysis.run(wh, Place(network, name, stimuli), options)
             where = (pl.lit(network).alias("network"), pl.lit(name).alias("layer"))

@@ -10,7 +10,8 @@ from fexp_store.cli.app import messages, open_warehouse
 from fexp_store.cli.options import takes
 from fexp_store.cli.progress import bar
 from fexp_store.cli.stimuli import SetArgument, stimuli
-from fexp_store.stimuli.recipe import Morphing, Preparation, Recipe, Rendering, Rights
+from fexp_store.rights import Rights
+from fexp_store.stimuli.recipe import Morphing, Preparation, Recipe, Rendering
 
 NewArgument = Annotated[str, typer.Argument(metavar="NEWSET", help="Name of the new set.")]
 

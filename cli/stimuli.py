@@ -12,7 +12,8 @@ from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.options import takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
-from fexp_store.stimuli.recipe import Listing, Rights
+from fexp_store.rights import Rights
+from fexp_store.stimuli.recipe import Listing
 
 stimuli = typer.Typer(cls=Commands, no_args_is_help=True, help="Stimulus sets.")
 

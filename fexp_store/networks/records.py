@@ -5,9 +5,48 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from fexp_store.errors import NotFound
+from fexp_store.options import Seed, record
+from fexp_store.rights import Rights
 from fexp_store.warehouse import Warehouse, tables
+
+
+@record
+class Options(Rights):
+    """How a network comes to be: its architecture, and weights that are published, given or drawn.
+
+    The study does not say how its untrained network was initialised; ``kaiming_normal`` keeps the
+    variance of activations from layer to layer under ReLU, and is our choice.
+    """
+
+    architecture: Annotated[
+        str | None, Meta(description="Architecture; by default that of the same name.")
+    ] = None
+    weights: Annotated[
+        Path | None, Meta(description="Weights file; by default the one a package ships.")
+    ] = None
+    untrained: Annotated[bool, Meta(description="Draw the weights.")] = False
+    seed: Annotated[Seed, Meta(description="Seed of untrained weights.")] = 0
+    init: Annotated[
+        str,
+        Meta(
+            description="How untrained weights are drawn: kaiming_normal, xavier_normal, "
+            "lecun_normal or gaussian:SD."
+        ),
+    ] = "kaiming_normal"
+    preprocessing: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Change fields of the preprocessing, as JSON: '{\"size\": 160}'."),
+    ] = None
+    group: Annotated[
+        str | None,
+        Meta(description="Name shared by replicates; by default the network's own."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +76,8 @@ class Registered:
     seed: int | None
     preprocessing: str
     layers: str
+    licence: str | None = None
+    citation: str | None = None
 
     def layer(self, name: str) -> Layer:
         """Return one layer; NotFound lists the layers there are."""
@@ -52,6 +93,11 @@ class Registered:
         return {x["name"]: Layer(x["name"], tuple(x["shape"]), x["dtype"]) for x in listed}
 
 
+def has_network(wh: Warehouse, name: str) -> bool:
+    """Whether a network of this name is registered."""
+    return not tables.read(wh.storage, "networks").filter(network=name).is_empty()
+
+
 def registered(wh: Warehouse, name: str) -> Registered:
     """Return what is stored about a network.
 
@@ -65,5 +111,5 @@ def registered(wh: Warehouse, name: str) -> Registered:
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"
         raise NotFound(f"There is no network {name!r}; registered: {known}.")
-    row = found.drop("created", "licence", "citation").row(0, named=True)
+    row = found.drop("created").row(0, named=True)
     return Registered(**row)

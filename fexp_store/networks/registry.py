@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import torch
@@ -19,30 +18,12 @@ from fexp_store.networks.architectures import architecture
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.records import Layer, Registered
+from fexp_store.networks.records import Layer, Options, Registered
 from fexp_store.warehouse import Warehouse, tables
-from fexp_store.warehouse.files import read_local, update_local
 from fexp_store.warehouse.names import check_name
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
-_SCHEMA_OVERRIDES = {"seed": pl.Int64}
-
-
-@dataclass(frozen=True)
-class Untrained:
-    """Weights that are drawn, not learned.
-
-    Parameters
-    ----------
-    seed : int
-    init : str
-        See `fexp_store.networks.initialise.initialise`. The study does not say which scheme its
-        untrained network has; ``kaiming_normal`` keeps the variance of activations from layer to
-        layer under ReLU, and is our choice.
-    """
-
-    seed: int = 0
-    init: str = "kaiming_normal"
+_SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
 
 
 @dataclass(frozen=True)
@@ -66,30 +47,8 @@ class Network:
     in_place: bool
 
 
-def add(
-    wh: Warehouse,
-    name: str,
-    architecture_name: str,
-    *,
-    weights: Path | None = None,
-    untrained: Untrained | None = None,
-    group: str | None = None,
-    preprocessing: Mapping[str, Any] | None = None,
-) -> bool:
+def add(wh: Warehouse, name: str, options: Options) -> bool:
     """Register a network under a short name.
-
-    Parameters
-    ----------
-    architecture_name : str
-        See `fexp_store.networks.architectures.ARCHITECTURES`.
-    weights : Path, optional
-        Weights file; by default the one that the architecture's package ships.
-    untrained : Untrained, optional
-        Draw the weights instead.
-    group : str, optional
-        Name shared by replicates; by default the network's own name.
-    preprocessing : mapping, optional
-        Fields of the architecture's `Preprocessing` to change, for example ``{"size": 160}``.
 
     Returns
     -------
@@ -99,31 +58,34 @@ def add(
     Raises
     ------
     BadInput
-        If the weights cannot be used, or both `weights` and `untrained` are given.
+        If the weights cannot be used, or weights are given for an untrained network.
     Conflict
         If the name is taken by a network with other content.
     """
     check_name("network", name)
-    check_name("group of networks", group or name)
-    arch = architecture(architecture_name)
-    if weights is not None and untrained is not None:
+    check_name("group of networks", options.group or name)
+    arch = architecture(options.architecture or name)
+    if options.weights is not None and options.untrained:
         raise BadInput("A network is untrained or has a weights file, not both.")
-    changed = arch.preprocessing.changed(preprocessing or {})
-    module, source = _build(arch, weights, untrained)
+    changed = arch.preprocessing.changed(options.preprocessing or {})
+    drawn = (options.seed, options.init) if options.untrained else None
+    module, source = _build(arch, options.weights, drawn)
     row = Registered(
         network=name,
-        network_group=group or name,
+        network_group=options.group or name,
         architecture=arch.name,
-        training="none" if untrained else arch.training,
+        training="none" if drawn else arch.training,
         weights_source=source,
         weights_sha256=weights_sha256(module.state_dict()),
-        seed=untrained.seed if untrained else None,
+        seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed.size),
+        licence=options.licence,
+        citation=options.citation,
     )
     new = _append(wh, row)
-    if weights is not None:
-        update_local(wh.root, _WEIGHTS, name, str(weights.resolve()))
+    if options.weights is not None:
+        wh.storage.update_local(_WEIGHTS, name, str(options.weights.resolve()))
     return new
 
 
@@ -137,12 +99,12 @@ def load(wh: Warehouse, row: Registered) -> Network:
     """
     arch = architecture(row.architecture)
     kind, _, detail = row.weights_source.partition(":")
-    untrained = weights = None
+    drawn = weights = None
     if kind == "untrained":
-        untrained = Untrained(int(row.seed or 0), detail)
+        drawn = (int(row.seed or 0), detail)
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
-    module, _ = _build(arch, weights, untrained)
+    module, _ = _build(arch, weights, drawn)
     if weights_sha256(module.state_dict()) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
@@ -160,7 +122,7 @@ def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
 
 
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
-    known = read_local(wh.root, _WEIGHTS).get(row.network)
+    known = wh.storage.read_local(_WEIGHTS).get(row.network)
     if known is None or not Path(known).is_file():
         raise BadInput(
             f"The weights file {file} of {row.network} is not on this machine; say where it is: "
@@ -170,13 +132,14 @@ def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
 
 
 def _build(
-    arch: Architecture, weights: Path | None, untrained: Untrained | None
+    arch: Architecture, weights: Path | None, drawn: tuple[int, str] | None
 ) -> tuple[nn.Module, str]:
-    """Build a module with its weights, and say where they came from."""
-    if untrained is not None:
+    """Build a module with its weights, drawn by seed and scheme or read; say where from."""
+    if drawn is not None:
+        seed, init = drawn
         module = arch.build()
-        initialise(module, untrained.init, untrained.seed)
-        return module.eval().requires_grad_(requires_grad=False), f"untrained:{untrained.init}"
+        initialise(module, init, seed)
+        return module.eval().requires_grad_(requires_grad=False), f"untrained:{init}"
     if weights is None:
         if arch.published is None:
             raise BadInput(
@@ -212,9 +175,15 @@ def _append(wh: Warehouse, row: Registered) -> bool:
         stored = tables.read(wh.storage, "networks").filter(network=row.network)
         if stored.is_empty():
             return False
-        previous = Registered(**stored.drop("created", "licence", "citation").row(0, named=True))
-        # The same weights in another file are the same network.
-        if replace(previous, weights_source=row.weights_source) != row:
+        previous = Registered(**stored.drop("created").row(0, named=True))
+        # The same weights in another file are the same network; nothing said of rights is no claim.
+        same = replace(
+            row,
+            weights_source=previous.weights_source,
+            licence=row.licence or previous.licence,
+            citation=row.citation or previous.citation,
+        )
+        if same != previous:
             raise Conflict(
                 f"A network {row.network} with other content is registered already; "
                 "networks never change, so choose another name."

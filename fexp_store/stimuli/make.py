@@ -6,16 +6,8 @@ from pathlib import Path
 
 from fexp_store.errors import BadInput
 from fexp_store.progress import Started, silent
-from fexp_store.stimuli.recipe import (
-    UNKNOWN,
-    Listing,
-    Morphing,
-    Preparation,
-    Recipe,
-    Rendering,
-    Rights,
-    as_data,
-)
+from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.stimuli.recipe import Listing, Morphing, Preparation, Recipe, Rendering, as_data
 from fexp_store.stimuli.sets import Made, made_before
 from fexp_store.warehouse import Warehouse
 

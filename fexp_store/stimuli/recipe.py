@@ -30,22 +30,6 @@ Landmarks = Annotated[
 
 
 @record
-class Rights:
-    """What may be done with the images of a set; unknown where nothing is said."""
-
-    licence: Annotated[
-        str | None,
-        Meta(description="Licence, such as CC-BY-4.0; unknown counts as not shareable."),
-    ] = None
-    citation: Annotated[str | None, Meta(description="What to cite, as text, DOI or BibTeX.")] = (
-        None
-    )
-
-
-UNKNOWN = Rights()
-
-
-@record
 class Listing:
     """Which photographs of a directory or of a manifest make up a set."""
 

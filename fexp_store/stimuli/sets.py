@@ -11,7 +11,8 @@ import polars as pl
 
 from fexp_store.errors import Conflict, NotFound
 from fexp_store.options import plain
-from fexp_store.stimuli.recipe import UNKNOWN, Data, Rights, difference
+from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.stimuli.recipe import Data, difference
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
@@ -175,6 +176,11 @@ def _check_rights(name: str, stored: dict[str, Any], rights: Rights) -> None:
             f"The set {name} is registered with other rights: {differs}; sets never change, so "
             "choose another name."
         )
+
+
+def has_set(wh: Warehouse, name: str) -> bool:
+    """Whether a set of this name is registered."""
+    return stored_set(wh, name) is not None
 
 
 def read_set(wh: Warehouse, name: str) -> pl.DataFrame:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import as_file, files
-from pathlib import Path
 
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.report.bars import Bar
-from fexp_store.report.study import run_study
-from fexp_store.report.study_file import read_study
+from fexp_store.progress import Bar
+from fexp_store.stimuli.images import png_of
 from fexp_store.stimuli.sheets import stimuli_sheet
+from fexp_store.study.file import read_study
+from fexp_store.study.run import run_study
 from fexp_store.warehouse import Warehouse
 
 STIMULI = "demo_faces"
@@ -30,13 +30,13 @@ class Demo:
         network, training, layer, units, selective, percent.
     unit : DataFrame of one row, or of none if no unit is selective
         unit_id, f_expression, eta_squared_expression, preferred_expression.
-    sheet : Path or None
+    sheet : str or None
         Contact sheet of the images that drive the unit most.
     """
 
     summary: pl.DataFrame
     unit: pl.DataFrame
-    sheet: Path | None
+    sheet: str | None
 
 
 def run_demo(wh: Warehouse, bar: Bar) -> Demo:
@@ -53,7 +53,7 @@ def run_demo(wh: Warehouse, bar: Bar) -> Demo:
     return Demo(summary, *_show_best_unit(wh))
 
 
-def _show_best_unit(wh: Warehouse) -> tuple[pl.DataFrame, Path | None]:
+def _show_best_unit(wh: Warehouse) -> tuple[pl.DataFrame, str | None]:
     network, layer = SHOWN
     query = schemas.sql("queries")["most_selective_unit"]
     unit = wh.frame(query, network=network, layer=layer, stimulus_set=STIMULI)
@@ -67,7 +67,6 @@ def _show_best_unit(wh: Warehouse) -> tuple[pl.DataFrame, Path | None]:
         unit=unit["unit_id"][0],
     ).sort("activation", descending=True)
     captions = [f"{e} {a:.3g}" for e, a in top.select("expression", "activation").iter_rows()]
-    sheet = wh.root / "reports" / f"{network}_{layer}_unit_{unit['unit_id'][0]}.png"
-    sheet.parent.mkdir(exist_ok=True)
-    stimuli_sheet(wh, top, captions).save(sheet)
-    return unit, sheet
+    sheet = f"reports/{network}_{layer}_unit_{unit['unit_id'][0]}.png"
+    wh.storage.write(sheet, png_of(stimuli_sheet(wh, top, captions)))
+    return unit, wh.storage.uri(sheet)

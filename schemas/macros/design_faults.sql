@@ -1,6 +1,10 @@
--- Cells of the expression x identity design of a stimulus set that do not hold exactly one image.
--- Returns expression, identity and n, the number of images; no row if all is well.
--- Parameter: stimulus set.
+-- Cells of the expression x identity design of a stimulus set that do not hold exactly one image;
+-- no row if all is well.
+-- Parameters:
+-- - of_stimulus_set: name of the stimulus set
+-- Returns one row per faulty cell:
+-- - expression, identity: the cell
+-- - n: number of images in it
 CREATE MACRO design_faults(of_stimulus_set) AS TABLE
 WITH expressions AS (
     SELECT DISTINCT expression

@@ -1,10 +1,21 @@
--- Two-way analysis of variance without replication, expression x identity, of each unit of a layer.
--- Returns one row per unit: sums of squares, degrees of freedom, mean squares and F of each factor.
--- Parameters: network, layer and stimulus set (one image per expression and identity), and
--- optionally first_unit and last_unit, both inclusive: a large layer is worked through in ranges.
--- An error names the cells that have not one image, or says how many stimuli are not stored.
--- F is null for a unit without variance. Formulas: Sokal & Rohlf, Biometry (1995), section 11.1.
--- Sums of squares are taken around means, and what is below 1e-12 of the total is rounding: 0.
+-- Two-way analysis of variance without replication, expression x identity, of each unit of a layer,
+-- in double precision. An error names the cells that have not one image, or says how many stimuli
+-- are not stored. Sums of squares are taken around means, and what is below 1e-12 of the total is
+-- rounding: 0. Formulas: Sokal & Rohlf, Biometry (1995), section 11.1.
+-- Parameters:
+-- - of_network, of_layer, of_stimulus_set: names; the set has one image per expression and identity
+-- - first_unit, last_unit: range of unit_ids, both inclusive; a large layer is worked through in
+--   ranges
+-- Returns one row per unit:
+-- - unit_id: the unit
+-- - n: number of images
+-- - ss_expression, df_expression, ms_expression: sum of squares, degrees of freedom and mean square
+--   of the main effect of expression
+-- - f_expression: ms_expression / ms_error; infinite where only the error is 0, null for a unit
+--   without variance
+-- - ss_identity, df_identity, ms_identity, f_identity: the same of identity
+-- - ss_error, df_error, ms_error: the same of the error, which is the interaction
+-- - ss_total: sum of squares around the unit's mean
 CREATE MACRO expression_anova(
     of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
 ) AS TABLE

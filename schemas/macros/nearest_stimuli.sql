@@ -1,7 +1,12 @@
--- The stimuli to which some units respond most as they do to one stimulus.
--- Returns stimulus_id, identity, expression and Euclidean distance between the units' responses;
--- the stimulus itself is left out, and ties are in order of stimulus_id.
--- Parameters: network, layer, stimulus set, stimulus_id, a list of unit_ids, how many to return.
+-- The stimuli to which some units respond most as they do to one stimulus, nearest first.
+-- Parameters:
+-- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
+-- - of_stimulus: stimulus_id of the stimulus, which is left out of the result
+-- - of_units: list of unit_ids
+-- - how_many: number of rows to return; ties are in order of stimulus_id
+-- Returns one row per stimulus:
+-- - stimulus_id, identity, expression: the stimulus and what it shows
+-- - distance: Euclidean distance between the units' responses to the two stimuli
 CREATE MACRO nearest_stimuli(
     of_network, of_layer, of_stimulus_set, of_stimulus, of_units, how_many
 ) AS TABLE

@@ -1,6 +1,14 @@
--- The stimuli that drive one unit most, over all sets that are stored for its layer.
--- Parameters: network, layer, unit_id and how many to return. Ties are in order of set and
--- stimulus.
+-- The stimuli that drive one unit most, over all sets that are stored for its layer, strongest
+-- first.
+-- Parameters:
+-- - of_network, of_layer: names of the network and the layer
+-- - of_unit: unit_id
+-- - how_many: number of rows to return; ties are in order of set and stimulus
+-- Returns one row per stimulus:
+-- - stimulus_set, stimulus_id: the stimulus
+-- - activation: response of the unit to it
+-- - identity, expression: what it shows
+
 -- All responses of the unit are read before any is dropped: told of the limit, a scan is slower.
 CREATE MACRO top_stimuli(of_network, of_layer, of_unit, how_many) AS TABLE
 WITH responses AS MATERIALIZED (

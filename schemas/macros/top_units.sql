@@ -1,6 +1,11 @@
--- The units of a layer that respond most to one stimulus.
--- Returns unit_id, activation, channel, row and col; ties are in order of unit_id.
--- Parameters: network, layer, stimulus set, stimulus_id and how many to return.
+-- The units of a layer that respond most to one stimulus, strongest first.
+-- Parameters:
+-- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
+-- - of_stimulus: stimulus_id
+-- - how_many: number of rows to return; ties are in order of unit_id
+-- Returns one row per unit:
+-- - unit_id, activation: the unit and its response
+-- - channel, row, col: where it lies in the layer's output; row and col are null in a flat layer
 CREATE MACRO top_units(of_network, of_layer, of_stimulus_set, of_stimulus, how_many) AS TABLE
 WITH responses AS (
     SELECT

@@ -1,8 +1,16 @@
--- Moments of each unit's responses: n, mean, variance (n - 1 in the denominator) and sparseness.
--- Sparseness is 0 for equal responses and 1 for a response to one stimulus alone; null for a unit
--- that never responds, or where some response is negative.
--- Formula: Vinje & Gallant 2000, Science 287:1273: (1 - mean(x)^2 / mean(x^2)) / (1 - 1/n).
--- Parameters: network, layer, stimulus set; optionally first_unit and last_unit, both inclusive.
+-- Moments of the responses of each unit of a layer over the stimuli of a set.
+-- Parameters:
+-- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
+-- - first_unit, last_unit: range of unit_ids, both inclusive; a large layer is worked through in
+--   ranges
+-- Returns one row per unit:
+-- - unit_id: the unit
+-- - n: number of stimuli
+-- - mean: mean response
+-- - variance: variance of the responses, n - 1 in the denominator; null for one stimulus
+-- - sparseness: (1 - mean(x)^2 / mean(x^2)) / (1 - 1/n), 0 for equal responses and 1 for a response
+--   to one stimulus alone; null for a unit that never responds, or where some response is negative
+--   (Vinje & Gallant 2000, Science 287:1273)
 CREATE MACRO unit_moments(
     of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
 ) AS TABLE

@@ -1,7 +1,14 @@
 -- How each unit of a layer is tuned: its mean response to each expression, z-scored over stimuli.
--- Returns a row per unit and expression: expression, mean_activation, tuning (null for a unit
--- without variance) and whether it is the preferred one (the first by name if several are).
--- Parameters: network, layer, stimulus set; optionally first_unit and last_unit, both inclusive.
+-- Parameters:
+-- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
+-- - first_unit, last_unit: range of unit_ids, both inclusive; a large layer is worked through in
+--   ranges
+-- Returns one row per unit and expression:
+-- - unit_id, expression: the unit and the expression
+-- - mean_activation: mean response to the expression
+-- - tuning: mean z score (population SD) of the responses to the expression; null for a unit
+--   without variance
+-- - preferred: whether the unit has its highest tuning here (the first by name if several have it)
 CREATE MACRO unit_tuning(
     of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
 ) AS TABLE

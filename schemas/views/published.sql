@@ -1,4 +1,4 @@
--- The figures of Zhou et al. (2022), read off its plots; provenance says from which.
+-- One row per figure of Zhou et al. (2022), read off its plots; provenance says from which.
 CREATE VIEW published AS
 SELECT
     study,

@@ -1,4 +1,5 @@
--- Classifications of expressions by people (and networks) as registered, and the published tables.
+-- One row per depicted expression and answer: those registered, of people or networks, and those
+-- published.
 CREATE VIEW responses AS
 SELECT
     study,

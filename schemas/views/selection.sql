@@ -1,4 +1,5 @@
--- Every finished search for selective units, in order of time: options, count and what chance does.
+-- One row per finished search for selective units (fexp select), in order of time: its options, the
+-- count and what chance does.
 CREATE VIEW selection AS
 SELECT s.*
 FROM stored.selection AS s

@@ -35,8 +35,6 @@ from fexp_store.networks.architectures.dlib_face import (
     packaged_weights,
     read_face_resnet,
 )
-from fexp_store.networks.dlib_format import read_face_resnet
-from fexp_store.networks.dlib_resnet import PREPROCESSING, DlibFaceResNet, packaged_weights
 from fexp_store.networks.forward import activations
 
 SMALL = Look(size=64)

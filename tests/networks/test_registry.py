@@ -11,8 +11,8 @@ import safetensors.torch
 import scipy.io
 import torch
 import torchvision
-from conftest import Fexp, state
 from support import weights_writers
+from support.writing import Fexp, state
 from test_ingest import assert_close, direct_inputs
 
 from fexp_store import BadInput, Conflict, Warehouse
@@ -37,7 +37,7 @@ def convolutions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_of_convolutions_is_enough_for_conv_layers_and_says_so(
     empty: Warehouse, convolutions: Path, fexp: Fexp
 ) -> None:
-    done = fexp("-w", empty.root, "networks", "add", "vgg_face", "--weights", convolutions)
+    done = fexp("-w", empty.location, "networks", "add", "vgg_face", "--weights", convolutions)
     assert done.returncode == 0, done.stderr
     assert "fc6, fc7 and fc8 are not available" in done.stderr
     row = registered(empty, "vgg_face")
@@ -113,7 +113,7 @@ def test_a_bad_weights_file_is_one_sentence_and_registers_nothing(
 ) -> None:
     path = _write_bad(kind, tmp_path)
     before = state(empty)
-    done = fexp("-w", empty.root, "networks", "add", "vgg_face", "--weights", path)
+    done = fexp("-w", empty.location, "networks", "add", "vgg_face", "--weights", path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1

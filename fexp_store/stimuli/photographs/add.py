@@ -9,12 +9,13 @@ from typing import Any
 
 from fexp_store.errors import BadInput
 from fexp_store.progress import Started, silent
+from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli import images
 from fexp_store.stimuli.photographs.filters import choose, describe, doubled, incomplete
 from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
 from fexp_store.stimuli.photographs.listing import Photograph, list_directory, named
 from fexp_store.stimuli.photographs.manifests import read_manifest
-from fexp_store.stimuli.recipe import UNKNOWN, Listing, Rights, as_data
+from fexp_store.stimuli.recipe import Listing, as_data
 from fexp_store.stimuli.sets import Made, register, stimulus
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name

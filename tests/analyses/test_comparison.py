@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import add_network, plant, prototype_rows, register_rows
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from support.planted import add_network, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.comparison import compare
-from fexp_store.analyses.confusion import confuse
-from fexp_store.analyses.decoding import decode
+from fexp_store.analyses.comparison.compare import compare
+from fexp_store.analyses.expressions.confuse import confuse
+from fexp_store.analyses.expressions.decode import decode
 
 STRENGTH = {"good": 0.9, "weak": 0.5, "seed0": 0.0, "seed1": 0.1, "seed2": 0.2}
 

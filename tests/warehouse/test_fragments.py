@@ -11,46 +11,21 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import state
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.writing import state, write_fragment
 
 from fexp_store import Warehouse
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.files import file_sha256
-from fexp_store.warehouse.fragments import Fragment, Identity, Partition
+from fexp_store.warehouse.fragments import Identity, Partition
 
 
 def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
     """Activations of which about 60 % are zero, as after a ReLU."""
     values = np.random.default_rng(0).normal(-0.25, 1, (n_stimuli, n_units))
     return np.maximum(values, 0).astype(np.float32)
-
-
-def write(
-    root: Path, values: NDArray[np.float32], start: int, partition: Partition, run: str = "r"
-) -> Fragment:
-    path = fragments.new_path(partition)
-    size, digest = fragments.write_file(wh.storage / "activations" / path, values, start)
-    n_stimuli, n_units = values.shape
-    return Fragment(
-        fragment_id="f",
-        network=partition.network,
-        layer=partition.layer,
-        stimulus_set=partition.stimulus_set,
-        path=path,
-        unit_start=0,
-        unit_stop=n_units,
-        stimulus_start=start,
-        stimulus_stop=start + n_stimuli,
-        rows=values.size,
-        bytes=size,
-        sha256=digest,
-        keep_bits=None,
-        precision="fp32",
-        run_id=run,
-    )
 
 
 HERE = Partition("net", "conv1:pre", "set1")
@@ -94,7 +69,7 @@ def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
-    fragment = write(empty.root, relu_like(10, 20), 0, HERE)
+    fragment = write_fragment(empty, relu_like(10, 20), 0, HERE)
     assert empty.frame("FROM activations").is_empty()
     assert fragments.commit(empty.storage, [fragment]) == [fragment]
     rows = empty.frame("FROM activations ORDER BY unit_id, stimulus_id")
@@ -105,22 +80,22 @@ def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
 
 @pytest.mark.parametrize(("start", "n"), [(0, 10), (5, 10), (9, 1), (0, 30)])
 def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: int, n: int) -> None:
-    fragments.commit(empty.storage, [write(empty.root, relu_like(10, 4), 0, HERE)])
-    late = write(empty.root, relu_like(n, 4), start, HERE)
-    elsewhere = write(empty.root, relu_like(n, 4), start, replace(HERE, stimulus_set="set2"))
+    fragments.commit(empty.storage, [write_fragment(empty, relu_like(10, 4), 0, HERE)])
+    late = write_fragment(empty, relu_like(n, 4), start, HERE)
+    elsewhere = write_fragment(empty, relu_like(n, 4), start, replace(HERE, stimulus_set="set2"))
     assert fragments.commit(empty.storage, [late, elsewhere]) == [elsewhere]
-    assert not (empty.root / "activations" / late.path).exists()
+    assert not (Path(empty.location) / "activations" / late.path).exists()
     assert empty.frame("FROM activations WHERE stimulus_set = 'set1'").height == 40
     assert empty.frame("FROM fragments").height == 2
 
 
 def test_discarding_spares_what_is_committed(empty: Warehouse) -> None:
-    kept, lost = (write(empty.root, relu_like(3, 4), 0, HERE) for _ in range(2))
+    kept, lost = (write_fragment(empty, relu_like(3, 4), 0, HERE) for _ in range(2))
     fragments.commit(empty.storage, [kept])
     before = state(empty)
     fragments.discard(empty.storage, [kept.path, lost.path])
-    assert (empty.root / "activations" / kept.path).exists()
-    assert not (empty.root / "activations" / lost.path).exists()
+    assert (Path(empty.location) / "activations" / kept.path).exists()
+    assert not (Path(empty.location) / "activations" / lost.path).exists()
     assert state(empty)[0] == before[0]
 
 
@@ -133,7 +108,7 @@ def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehou
     starts = [0, 5, 10, 15, 20, 3, 13]  # overlapping on purpose
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         jobs = [
-            pool.submit(_commit, str(empty.root), start, str(i), layer)
+            pool.submit(_commit, empty.location, start, str(i), layer)
             for i, start in enumerate(starts * 2)
             for layer in ("same", f"own{i}")
         ]
@@ -146,8 +121,8 @@ def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehou
     same = counts.filter(layer="same")["stimulus_id"].unique().len()
     assert same == 10 * sum(committed[::2])
     on_disk = {
-        str(p.relative_to(empty.root / "activations"))
-        for p in (empty.root / "activations").rglob("*.parquet")
+        str(p.relative_to(Path(empty.location) / "activations"))
+        for p in (Path(empty.location) / "activations").rglob("*.parquet")
     }
     named = tables.files(tables.open_table(empty.storage, "activations"))["path"]
     assert on_disk == set(named)

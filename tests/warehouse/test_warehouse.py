@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
-from conftest import state, write_photographs
 from polars.testing import assert_frame_equal
+from support.writing import state, write_photographs
 
 from fexp_store import BadInput, Conflict, Damaged, NotFound, Warehouse, schemas
 from fexp_store.stimuli.photographs.add import add_manifest
@@ -35,7 +35,7 @@ def test_every_stored_table_has_the_columns_of_its_schema(empty: Warehouse) -> N
 def test_a_warehouse_is_made_once(empty: Warehouse) -> None:
     before = state(empty)
     with pytest.raises(Conflict, match="is a warehouse already"):
-        Warehouse.create(empty.root)
+        Warehouse.create(empty.location)
     assert state(empty) == before
 
 
@@ -47,9 +47,9 @@ def test_a_directory_with_other_files_does_not_become_a_warehouse(tmp_path: Path
 
 
 def test_an_interrupted_init_is_completed_by_the_next(empty: Warehouse) -> None:
-    (empty.root / "warehouse.json").unlink()
-    shutil.rmtree(empty.root / "runs")
-    assert Warehouse.create(empty.root).frame("FROM runs").is_empty()
+    (Path(empty.location) / "warehouse.json").unlink()
+    shutil.rmtree(Path(empty.location) / "runs")
+    assert Warehouse.create(empty.location).frame("FROM runs").is_empty()
 
 
 def test_a_directory_that_is_no_warehouse_is_said_to_be_none(tmp_path: Path) -> None:
@@ -58,17 +58,17 @@ def test_a_directory_that_is_no_warehouse_is_said_to_be_none(tmp_path: Path) -> 
 
 
 def test_a_newer_format_is_refused(empty: Warehouse) -> None:
-    marker = empty.root / "warehouse.json"
+    marker = Path(empty.location) / "warehouse.json"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 3}))
     with pytest.raises(Damaged, match="has format 3 and this fexp-store reads up to 2"):
-        Warehouse(empty.root)
+        Warehouse(empty.location)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": "new"}', "\x00"])
 def test_an_unreadable_marker_is_damage(empty: Warehouse, text: str) -> None:
-    (empty.root / "warehouse.json").write_text(text)
+    (Path(empty.location) / "warehouse.json").write_text(text)
     with pytest.raises(Damaged):
-        Warehouse(empty.root)
+        Warehouse(empty.location)
 
 
 def test_answers_are_the_same_without_the_catalog_and_after_a_move(
@@ -77,7 +77,7 @@ def test_answers_are_the_same_without_the_catalog_and_after_a_move(
     expected = ingested.frame(QUESTION)
     assert expected.height == 48
     moved = tmp_path / "elsewhere"
-    shutil.copytree(ingested.root, moved)
+    shutil.copytree(ingested.location, moved)
     assert_frame_equal(Warehouse(moved).frame(QUESTION), expected)
     (moved / catalog.FILE_NAME).unlink()
     assert_frame_equal(Warehouse(moved).frame(QUESTION), expected)
@@ -87,20 +87,20 @@ def test_answers_are_the_same_without_the_catalog_and_after_a_move(
             row[0] for row in plain.sql("SELECT sql FROM duckdb_views()").fetchall()
         )
         assert str(moved) in definitions
-        assert str(ingested.root) not in definitions
+        assert ingested.location not in definitions
         assert_frame_equal(plain.sql(QUESTION).pl(), expected)
 
 
 def test_a_damaged_catalog_is_built_again(ingested: Warehouse, tmp_path: Path) -> None:
     expected = ingested.frame("FROM fragments")
     copy = tmp_path / "copy"
-    shutil.copytree(ingested.root, copy)
+    shutil.copytree(ingested.location, copy)
     (copy / catalog.FILE_NAME).write_bytes(b"not a database")
     assert_frame_equal(Warehouse(copy).frame("FROM fragments"), expected)
 
 
 def test_an_open_warehouse_sees_what_another_writes(empty: Warehouse, photographs: Path) -> None:
-    other = Warehouse(empty.root)
+    other = Warehouse(empty.location)
     assert empty.frame("FROM stimuli").is_empty()
     add_manifest(other, "set1", photographs)
     assert empty.frame("FROM stimuli").height == 24
@@ -108,7 +108,7 @@ def test_an_open_warehouse_sees_what_another_writes(empty: Warehouse, photograph
 
 def test_a_file_that_is_not_committed_is_invisible(ingested: Warehouse, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(ingested.root, copy)
+    shutil.copytree(ingested.location, copy)
     wh = Warehouse(copy)
     expected = wh.frame(QUESTION)
     committed = next((copy / "activations").rglob("*.parquet"))
@@ -152,7 +152,7 @@ def test_a_flipped_bit_is_noticed_when_a_matrix_is_read(
     ingested: Warehouse, tmp_path: Path
 ) -> None:
     copy = tmp_path / "copy"
-    shutil.copytree(ingested.root, copy)
+    shutil.copytree(ingested.location, copy)
     file = max((copy / "activations").rglob("*.parquet"), key=lambda p: p.stat().st_size)
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -180,7 +180,7 @@ def test_two_processes_that_register_one_set_register_it_once(
     empty: Warehouse, photographs: Path
 ) -> None:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_register, str(empty.root), str(photographs)) for _ in range(4)]
+        jobs = [pool.submit(_register, empty.location, str(photographs)) for _ in range(4)]
         assert sorted(job.result() for job in jobs) == [False, False, False, True]
     assert empty.frame("FROM stimuli").height == 24
 
@@ -222,5 +222,5 @@ REFUSED = {
 def test_sql_only_asks(ingested: Warehouse, query: str) -> None:
     before = state(ingested)
     with pytest.raises(BadInput):
-        ingested.query(query.format(root=ingested.root))
+        ingested.query(query.format(root=ingested.location))
     assert state(ingested) == before

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import Fexp, state
+from support.writing import Fexp, state
 
 from fexp_store import BadInput, Warehouse
 
@@ -64,14 +64,14 @@ REFUSED = {
 def test_each_refusal_is_one_sentence_and_changes_nothing(ingested: Warehouse, query: str) -> None:
     before = state(ingested)
     with pytest.raises(BadInput) as refused:
-        ingested.query(query.format(root=ingested.root))
+        ingested.query(query.format(root=ingested.location))
     assert "\n" not in str(refused.value)
     assert state(ingested) == before
     assert not Path("/tmp/x.csv").exists()
 
 
 def test_a_refusal_on_the_command_line_is_one_line(fexp: Fexp, ingested: Warehouse) -> None:
-    done = fexp("-w", ingested.root, "sql", "SELECT a,\nb\nFROM nothing")
+    done = fexp("-w", ingested.location, "sql", "SELECT a,\nb\nFROM nothing")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
@@ -82,14 +82,16 @@ def test_explaining_a_question_is_allowed(ingested: Warehouse, explain: str) -> 
 
 def test_formats_stream_what_the_query_returns(fexp: Fexp, ingested: Warehouse) -> None:
     query = "SELECT range AS n, [range] AS list, 0.5::DECIMAL(3, 1) AS d FROM range(70000)"
-    texts = {f: fexp("-w", ingested.root, "sql", query, "-f", f).stdout for f in ("csv", "json")}
+    texts = {
+        f: fexp("-w", ingested.location, "sql", query, "-f", f).stdout for f in ("csv", "json")
+    }
     assert pl.read_csv(io.StringIO(texts["csv"]))["n"].sum() == sum(range(70_000))
     rows = json.loads(texts["json"])
     assert rows[69_999] == {"n": 69_999, "list": [69_999], "d": 0.5}
-    table = fexp("-w", ingested.root, "sql", query)
+    table = fexp("-w", ingested.location, "sql", query)
     assert "50 of 70000 rows" in table.stderr
     for empty, nothing in (("csv", "n\n"), ("json", "[]\n")):
-        done = fexp("-w", ingested.root, "sql", "SELECT 1 AS n WHERE false", "-f", empty)
+        done = fexp("-w", ingested.location, "sql", "SELECT 1 AS n WHERE false", "-f", empty)
         assert done.stdout == nothing
 
 
@@ -100,7 +102,16 @@ def test_a_result_larger_than_its_batches_stays_small_in_memory(ingested: Wareho
     )
     peaks = []
     for n in (1_000, 10_000_000):
-        command = [sys.executable, "-c", code, "-w", str(ingested.root), "sql", "-f", "parquet"]
+        command = [
+            sys.executable,
+            "-c",
+            code,
+            "-w",
+            ingested.location,
+            "sql",
+            "-f",
+            "parquet",
+        ]
         query = f"SELECT range AS a, range * 7 AS b, hash(range) AS c FROM range({n})"
         done = subprocess.run([*command, query], capture_output=True, check=True)
         assert pl.read_parquet(io.BytesIO(done.stdout)).height == n
@@ -114,7 +125,16 @@ def test_a_hypothesis_is_kept_with_its_run(fexp: Fexp, own_copy: Warehouse, tmp_
         "SELECT unit_id, max(activation) AS top, count_if(activation > 0) AS n, NULL AS nothing "
         "FROM activations WHERE layer = $layer AND unit_id IN $units GROUP BY unit_id"
     )
-    command = ("-w", own_copy.root, "query", file, "-p", "layer=conv4_3", "--save", "mine")
+    command = (
+        "-w",
+        own_copy.location,
+        "query",
+        file,
+        "-p",
+        "layer=conv4_3",
+        "--save",
+        "mine",
+    )
     for units in ("[7, 9]", "[7, 8, 11]"):
         done = fexp(*command, "-p", f"units={units}", "-f", "json")
         assert done.returncode == 0, done.stderr
@@ -126,7 +146,7 @@ def test_a_hypothesis_is_kept_with_its_run(fexp: Fexp, own_copy: Warehouse, tmp_
     recorded = json.loads(shown["parameters"][0])
     assert recorded["parameters"] == {"layer": "conv4_3", "units": [7, 8, 11]}
     assert recorded["query"] == file.read_text()
-    rows = pl.scan_delta(str(own_copy.root / "results" / "saved" / "mine")).collect()
+    rows = pl.scan_delta(str(Path(own_copy.location) / "results" / "saved" / "mine")).collect()
     assert rows.height == 5  # nothing is overwritten
     file.write_text("SELECT 1 AS other")
     for change, words in (
@@ -134,7 +154,7 @@ def test_a_hypothesis_is_kept_with_its_run(fexp: Fexp, own_copy: Warehouse, tmp_
         (("--save", "a/b"), "cannot name a saved result"),
         (("-p", "novalue"), "is not name=value"),
     ):
-        done = fexp("-w", own_copy.root, "query", file, "--save", "mine", *change)
+        done = fexp("-w", own_copy.location, "query", file, "--save", "mine", *change)
         assert done.returncode == 1
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
@@ -143,7 +163,7 @@ def test_a_hypothesis_is_kept_with_its_run(fexp: Fexp, own_copy: Warehouse, tmp_
 
 def test_the_shell_answers_over_several_lines(ingested: Warehouse) -> None:
     typed = "SELECT 6 *\n  7 AS answer;\n.tables\nDROP TABLE x;\n.help\nSELECT 3 AS three;\n.quit\n"
-    command = [sys.executable, "-m", "fexp_store.cli", "-w", str(ingested.root), "sql"]
+    command = [sys.executable, "-m", "fexp_store.cli", "-w", ingested.location, "sql"]
     done = subprocess.run(command, input=typed, capture_output=True, text=True, check=True)
     assert "42" in done.stdout
     assert "expression_anova" in done.stdout

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Fexp
-from test_fragments import write
+from support.writing import Fexp, write_fragment
 
 from fexp_store import Warehouse
-from fexp_store.analyses.selectivity import select
-from fexp_store.analyses.tuning import matrix, tune
+from fexp_store.analyses.selectivity.select import select
+from fexp_store.analyses.selectivity.tune import matrix, tune
 from fexp_store.expressions import BASIC
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
@@ -22,7 +21,7 @@ from fexp_store.networks.registry import Untrained
 from fexp_store.warehouse import fragments, tables
 from fexp_store.warehouse.fragments import Partition
 
-FILES = Path(__file__).parents[1] / "examples" / "hypotheses"
+FILES = Path(__file__).parents[2] / "examples" / "hypotheses"
 KEY = {"network": "dlib", "layer": "conv4_3", "stimulus_set": "set1"}
 UNITS = 128 * 8 * 8
 
@@ -31,7 +30,7 @@ UNITS = 128 * 8 * 8
 def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Selectivity of twins, tuning, and the responses to a morph continuum."""
     root = tmp_path_factory.mktemp("studied") / "warehouse"
-    shutil.copytree(ingested.root, root)
+    shutil.copytree(ingested.location, root)
     wh = Warehouse(root)
     registry.add(wh, "twin", "dlib_face", untrained=Untrained(seed=4))
     ingest(wh, "twin", ["conv4_3"], "set1")
@@ -58,7 +57,9 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         ),
     )
     values = np.random.default_rng(0).uniform(size=(15, UNITS)).astype(np.float32)
-    fragments.commit(wh.storage, [write(root, values, 0, Partition("dlib", "conv4_3", "morphs"))])
+    fragments.commit(
+        wh.storage, [write_fragment(wh, values, 0, Partition("dlib", "conv4_3", "morphs"))]
+    )
     return wh
 
 
@@ -68,7 +69,7 @@ def ask(wh: Warehouse, name: str, **parameters: object) -> pl.DataFrame:
 
 def chosen(wh: Warehouse, network: str = "dlib") -> np.ndarray:
     """Whether each unit of conv4_3 is selective, from a polars scan of the Delta table."""
-    rows = pl.scan_delta(str(wh.root / "results" / "selectivity")).filter(
+    rows = pl.scan_delta(str(Path(wh.location) / "results" / "selectivity")).filter(
         network=network, layer="conv4_3"
     )
     return rows.sort("unit_id").collect()["selective"].to_numpy()
@@ -88,7 +89,7 @@ def test_there_are_eight_each_a_page_or_less_with_its_question() -> None:
 
 def test_emergence_on_the_command_line(studied: Warehouse, fexp: Fexp) -> None:
     file = FILES / ("emergence" + ".sql")
-    done = fexp("-w", studied.root, "query", file, "-p", "stimulus_set=set1", "-f", "json")
+    done = fexp("-w", studied.location, "query", file, "-p", "stimulus_set=set1", "-f", "json")
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert len(rows) == ask(studied, "emergence", stimulus_set="set1").height

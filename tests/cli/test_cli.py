@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import Fexp, state, write_photographs
 from PIL import Image
+from support.writing import Fexp, state, write_photographs
 from typer.main import get_command
 
 from fexp_store import Warehouse
@@ -62,12 +62,12 @@ def test_a_session_from_an_empty_directory_to_selective_units(
 
 def test_formats_hold_the_same_result(fexp: Fexp, ready: Warehouse) -> None:
     query = "SELECT stimulus_id, identity, attributes, NULL AS nothing FROM stimuli"
-    texts = {f: fexp("-w", ready.root, "sql", query, "-f", f).stdout for f in ("csv", "json")}
+    texts = {f: fexp("-w", ready.location, "sql", query, "-f", f).stdout for f in ("csv", "json")}
     from_json = json.loads(texts["json"])
     from_csv = list(csv.DictReader(io.StringIO(texts["csv"])))
     assert [r["identity"] for r in from_json] == [r["identity"] for r in from_csv]
     assert [r["stimulus_id"] for r in from_json] == list(range(24))
-    table = fexp("-w", ready.root, "sql", query).stdout
+    table = fexp("-w", ready.location, "sql", query).stdout
     assert all(f" {who} " in table for who in ("p0", "p3"))
 
 
@@ -80,7 +80,7 @@ def test_parquet_goes_to_standard_output(fexp: Fexp, ready: Warehouse, tmp_path:
         "-m",
         "fexp_store.cli",
         "-w",
-        str(ready.root),
+        ready.location,
         "sql",
         "FROM stimuli",
         "-f",
@@ -181,7 +181,7 @@ def test_bad_input_is_one_sentence_and_changes_nothing(
     fexp: Fexp, ready: Warehouse, bad_files: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     before = state(ready)
-    done = fexp("-w", ready.root, *arguments)
+    done = fexp("-w", ready.location, *arguments)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("Error: ")
@@ -191,16 +191,16 @@ def test_bad_input_is_one_sentence_and_changes_nothing(
 
 
 def test_a_double_cell_is_named_when_it_is_analysed(fexp: Fexp, ready: Warehouse) -> None:
-    root = ready.root.parent / "double"
+    root = Path(ready.location).parent / "double"
     manifest = write_photographs(root, 2)
     manifest.write_text(manifest.read_text() + "0_fear.png,p0,anger\n")
     for step in (
         ("stimuli", "add", "double", manifest),
         ("ingest", "-n", "dlib", "-l", "embedding", "-s", "double"),
     ):
-        assert fexp("-w", ready.root, *step).returncode == 0
+        assert fexp("-w", ready.location, *step).returncode == 0
     before = state(ready)
-    done = fexp("-w", ready.root, "select", "-n", "dlib", "-l", "embedding", "-s", "double")
+    done = fexp("-w", ready.location, "select", "-n", "dlib", "-l", "embedding", "-s", "double")
     assert (done.returncode, done.stdout) == (1, "")
     assert "anger of p0 (2 images)" in done.stderr
     assert state(ready) == before
@@ -210,9 +210,9 @@ def test_no_warehouse_and_a_newer_one_are_said_to_be_so(fexp: Fexp, ready: Wareh
     done = fexp("-w", "nowhere", "log")
     assert done.returncode == 1
     assert "is no warehouse; make one with: fexp -w nowhere init" in done.stderr
-    marker = ready.root / "warehouse.json"
+    marker = Path(ready.location) / "warehouse.json"
     marker.write_text('{"format_version": 99, "warehouse_id": "x"}')
-    done = fexp("-w", ready.root, "log")
+    done = fexp("-w", ready.location, "log")
     assert done.returncode == 1
     assert "install a newer fexp-store" in done.stderr
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Fexp, state, write_photographs
 from PIL import Image
+from support.writing import Fexp, state, write_photographs
 
 from fexp_store import BadInput, FexpError, Warehouse
 from fexp_store.ingest import Options, ingest, prepare
@@ -32,10 +32,10 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 20))
     registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
     arguments = ["ingest", "-n", "dlib", "-l", "conv1", "-s", "set1", "--memory", "8"]
-    command = [sys.executable, "-m", "fexp_store.cli", "-w", str(empty.root), *arguments]
+    command = [sys.executable, "-m", "fexp_store.cli", "-w", empty.location, *arguments]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not list((empty.root / "activations").rglob("*.parquet")):
+    while not list((Path(empty.location) / "activations").rglob("*.parquet")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
@@ -43,10 +43,10 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     assert child.returncode == 1
     assert "run the same command to go on" in words
     assert "Traceback" not in words
-    assert orphans(empty.root, 0) == []
+    assert orphans(empty.location, 0) == []
     stored = empty.frame("SELECT count(DISTINCT stimulus_id) FROM activations").item()
     assert 0 < stored < 120
-    done = fexp("-w", empty.root, *arguments)
+    done = fexp("-w", empty.location, *arguments)
     assert f"Ran {120 - stored} stimuli" in done.stderr
     assert empty.frame("SELECT count(*) FROM activations").item() == 120 * 165_888
 
@@ -54,7 +54,7 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
 def test_a_dry_run_writes_nothing_and_its_raw_bytes_are_exact(ready: Warehouse, fexp: Fexp) -> None:
     before = state(ready)
     arguments = ("ingest", "-n", "dlib", "-l", "conv4_3", "-l", "embedding", "-s", "set1")
-    done = fexp("-w", ready.root, *arguments, "--dry-run", "-f", "json")
+    done = fexp("-w", ready.location, *arguments, "--dry-run", "-f", "json")
     said = {row["what"]: row["value"] for row in json.loads(done.stdout)}
     assert state(ready) == before
     ingest(ready, "dlib", ["conv4_3", "embedding"], "set1")
@@ -148,21 +148,23 @@ def test_preprocessing_that_cannot_be_is_refused(
 def test_vacuum_deletes_old_orphans_and_only_those(ready: Warehouse) -> None:
     ingest(ready, "dlib", ["conv4_3", "conv4_3:pre"], "set1")
     expected = ready.frame("SELECT layer, sum(activation) FROM activations GROUP BY ALL ORDER BY 1")
-    committed = sorted((ready.root / "activations").rglob("*.parquet"))
+    committed = sorted((Path(ready.location) / "activations").rglob("*.parquet"))
     orphan = committed[0].with_name("part-orphan.parquet")
     young = committed[1].with_name("part-young.parquet")
-    temporary = ready.root / ".catalog.duckdb.123.partial"
+    temporary = Path(ready.location) / ".catalog.duckdb.123.partial"
     for path in (orphan, young, temporary):
         path.write_bytes(b"left behind")
     day_ago = time.time() - 25 * 3600
     for path in (orphan, temporary, *committed):
         os.utime(path, (day_ago, day_ago))
-    assert {o.path for o in orphans(ready.root)} == {orphan, temporary}
-    assert {o.path for o in vacuum(ready.root)} == {orphan, temporary}
+    assert {o.path for o in orphans(ready.location)} == {orphan, temporary}
+    assert {o.path for o in vacuum(ready.location)} == {orphan, temporary}
     assert young.exists()
-    assert sorted((ready.root / "activations").rglob("*.parquet")) == sorted([*committed, young])
-    again = Warehouse(ready.root)
+    assert sorted((Path(ready.location) / "activations").rglob("*.parquet")) == sorted(
+        [*committed, young]
+    )
+    again = Warehouse(ready.location)
     assert again.frame(
         "SELECT layer, sum(activation) FROM activations GROUP BY ALL ORDER BY 1"
     ).equals(expected)
-    assert vacuum(ready.root) == []
+    assert vacuum(ready.location) == []

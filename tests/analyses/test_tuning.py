@@ -7,12 +7,12 @@ import json
 import duckdb
 import numpy as np
 import pytest
-from conftest import Fexp
 from scipy.stats import zscore
+from support.writing import Fexp
 
 from fexp_store import NotFound, Warehouse
-from fexp_store.analyses.selectivity import select
-from fexp_store.analyses.tuning import matrix, tune
+from fexp_store.analyses.selectivity.select import select
+from fexp_store.analyses.selectivity.tune import matrix, tune
 from fexp_store.expressions import BASIC
 
 KEY = ("dlib", "conv4_3", "set1")
@@ -31,7 +31,19 @@ def test_tuning_is_the_mean_z_score_by_expression(own_copy: Warehouse, fexp: Fex
         tune(own_copy, *KEY)
     select(own_copy, *KEY, alpha=0.05)
     units = own_copy.frame("FROM selectivity WHERE selective ORDER BY unit_id")["unit_id"].to_list()
-    done = fexp("-w", own_copy.root, "tune", "-n", KEY[0], "-l", KEY[1], "-s", KEY[2], "-f", "json")
+    done = fexp(
+        "-w",
+        own_copy.location,
+        "tune",
+        "-n",
+        KEY[0],
+        "-l",
+        KEY[1],
+        "-s",
+        KEY[2],
+        "-f",
+        "json",
+    )
     assert done.returncode == 0, done.stderr
     expected = z_scored_means(own_copy, units)
     table = matrix(own_copy, *KEY)

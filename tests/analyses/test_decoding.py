@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import add_network, plant, prototype_rows, register_rows
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from support.planted import add_network, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.classifier import Classifier, similarities
-from fexp_store.analyses.decoding import cross_validate, decode
-from fexp_store.analyses.selectivity import select
+from fexp_store.analyses.expressions.classifier import Classifier, similarities
+from fexp_store.analyses.expressions.decode import cross_validate, decode
+from fexp_store.analyses.selectivity.select import select
 from fexp_store.expressions import BASIC
 
 SVCS = {
@@ -28,7 +28,7 @@ SVCS = {
 @pytest.fixture
 def selected(ingested: Warehouse, tmp_path: Path) -> Warehouse:
     """Activations of 8 identities x 6 expressions, with selective units."""
-    shutil.copytree(ingested.root, tmp_path / "copy")
+    shutil.copytree(ingested.location, tmp_path / "copy")
     wh = Warehouse(tmp_path / "copy")
     select(wh, "dlib", "conv4_3:pre", "set1", alpha=0.05)
     return wh

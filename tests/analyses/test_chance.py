@@ -7,13 +7,13 @@ import json
 import numpy as np
 import polars as pl
 import pytest
-from conftest import Fexp
 from scipy.stats import false_discovery_control
+from support.writing import Fexp
 
 from fexp_store import BadInput, Warehouse
-from fexp_store.analyses.anova import Design, sums_of_squares, with_tests
-from fexp_store.analyses.null import null_counts
-from fexp_store.analyses.selectivity import chance_of, corrected_level, select
+from fexp_store.analyses.selectivity.anova import Design, sums_of_squares, with_tests
+from fexp_store.analyses.selectivity.null import null_counts
+from fexp_store.analyses.selectivity.select import chance_of, corrected_level, select
 from fexp_store.expressions import BASIC
 
 ALPHA = 0.05
@@ -84,7 +84,7 @@ def test_corrections_select_what_adjusted_p_values_do(correction: str) -> None:
 def test_options_are_recorded_with_what_chance_does(own_copy: Warehouse, fexp: Fexp) -> None:
     command = ("select", "-n", "dlib", "-l", "conv4_3", "-s", "set1", "-f", "json")
     options = ("--permutations", "99", "--correction", "bonferroni", "--seed", "5")
-    done = fexp("-w", own_copy.root, *command, *options)
+    done = fexp("-w", own_copy.location, *command, *options)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     (stored,) = own_copy.frame("FROM selection").to_dicts()

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import state, write_photographs
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.writing import state, write_photographs
 
 from fexp_store import BadInput, Conflict, NotFound, Warehouse
 from fexp_store.ingest import Options, ingest
@@ -125,7 +125,7 @@ def test_little_memory_gives_more_and_smaller_fragments(ready: Warehouse) -> Non
     )
     assert done.fragments == 5
     assert ready.matrix("dlib", "conv4_3", "set1").values.shape == (24, 8192)
-    ready.root.joinpath("catalog.duckdb").unlink()
+    Path(ready.location).joinpath("catalog.duckdb").unlink()
     assert ready.frame("SELECT count(*) FROM activations").item() == 24 * 8192
 
 
@@ -137,7 +137,7 @@ def test_the_run_records_what_is_needed_to_repeat_it(ready: Warehouse) -> None:
     ).row(0, named=True)
     assert (run["kind"], run["batch"]) == ("ingest", "5")
     assert run["seconds"] > 0
-    assert str(ready.root) not in str(run)
+    assert ready.location not in str(run)
 
 
 def test_another_precision_is_not_mixed_into_a_layer(ready: Warehouse) -> None:
@@ -218,8 +218,8 @@ def _ingest(root: str, memory: int) -> int:
 def test_two_processes_that_ingest_the_same_store_it_once(ready: Warehouse) -> None:
     memories = [1 << 20, 3 << 20, 1 << 30]  # fragments of different sizes
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_ingest, [str(ready.root)] * 3, memories))
-    _ingest(str(ready.root), 1 << 30)  # what two processes each left to the other
+        list(pool.map(_ingest, [ready.location] * 3, memories))
+    _ingest(ready.location, 1 << 30)  # what two processes each left to the other
     assert_every_activation_once(ready, {"conv4_3": 8192, "embedding": 128}, 24)
 
 
@@ -231,7 +231,7 @@ def test_processes_on_different_layers_and_on_the_same_all_succeed(ready: Wareho
     layers = {"conv4_1": 8192, "conv4_2": 8192, "conv5_1": 4096, "embedding": 128}
     jobs = [*layers, "conv4_1"]
     with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
-        list(pool.map(_ingest_layer, [str(ready.root)] * len(jobs), jobs))
+        list(pool.map(_ingest_layer, [ready.location] * len(jobs), jobs))
     assert_every_activation_once(ready, layers, 24)
 
 
@@ -264,7 +264,7 @@ def test_killed_ingest_leaves_no_partial_rows_and_the_next_goes_on(
     visible = 0
     for _ in range(KILLS):
         child = subprocess.Popen(
-            [sys.executable, "-c", code, str(empty.root)],
+            [sys.executable, "-c", code, empty.location],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -306,7 +306,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_files(ready: Warehouse) -> No
         "except FexpError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(ready.root)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, ready.location],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count("\n") == 1
     assert "is full" in done.stdout

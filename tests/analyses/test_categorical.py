@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import add_network, morph_rows, plant, prototype_rows, register_rows
 from scipy import stats
 from scipy.optimize import curve_fit
 from scipy.special import expit
 from statsmodels.stats.multitest import multipletests
+from support.planted import add_network, morph_rows, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, Warehouse
 from fexp_store.analyses import statistics
-from fexp_store.analyses.categorical import categorize
-from fexp_store.analyses.categorical_fit import paired_fit_tests
-from fexp_store.analyses.curves import LOWER, MODELS, UPPER, curve, fit
+from fexp_store.analyses.morphs.categorize import categorize
+from fexp_store.analyses.morphs.curves import LOWER, MODELS, UPPER, curve, fit
+from fexp_store.analyses.morphs.fits import paired_fit_tests
 from fexp_store.expressions import BASIC
 
 LEVELS = np.linspace(0, 1, 21)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -99,8 +100,8 @@ POLARS = {
 
 @pytest.mark.parametrize("name", MACROS)
 def test_polars_finds_the_same_in_the_delta_tables(ingested: Warehouse, name: str) -> None:
-    activations = pl.scan_delta(str(ingested.root / "activations"))
-    stimuli = pl.scan_delta(str(ingested.root / "stimuli"))
+    activations = pl.scan_delta(str(Path(ingested.location) / "activations"))
+    stimuli = pl.scan_delta(str(Path(ingested.location) / "stimuli"))
     here = activations.filter(network="dlib", layer="conv4_3", stimulus_set="set1")
     labels = stimuli.select("stimulus_set", "stimulus_id", "identity", "expression")
     found = POLARS[name](here.join(labels, on=["stimulus_set", "stimulus_id"])).collect()

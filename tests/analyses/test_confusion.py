@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Fexp
-from planted import add_network, plant, prototype_rows, register_rows
 from scipy import stats
+from support.planted import add_network, plant, prototype_rows, register_rows
+from support.writing import Fexp
 
 from fexp_store import BadInput, Conflict, Warehouse
-from fexp_store.analyses.confusion import bootstrap_accuracy, confuse
-from fexp_store.analyses.responses import add_responses, compare_responses, read_tables
-from fexp_store.analyses.similarity import confusion_counts, row_normalised, similarities_of
+from fexp_store.analyses.expressions.confuse import bootstrap_accuracy, confuse
+from fexp_store.analyses.expressions.humans import add_responses, compare_responses, read_tables
+from fexp_store.analyses.expressions.similarity import (
+    confusion_counts,
+    row_normalised,
+    similarities_of,
+)
 from fexp_store.expressions import BASIC
 
 LABELS = list(BASIC)
@@ -182,7 +186,7 @@ def test_responses_that_cannot_be_used_are_refused(
 
 
 def test_the_commands_print_what_is_stored(fexp: Fexp, ingested: Warehouse, tmp_path: Path) -> None:
-    shutil.copytree(ingested.root, tmp_path / "warehouse")
+    shutil.copytree(ingested.location, tmp_path / "warehouse")
     place = ("--network", "dlib", "--layer", "embedding", "--stimuli", "set1", "--units", "all")
     decoded = fexp("decode", *place, "--folds", "4", "--shuffles", "3", "-f", "json")
     assert decoded.returncode == 0, decoded.stderr

@@ -21,7 +21,15 @@ LONG = (
 
 @contextmanager
 def started(wh: Warehouse, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-u", "-m", "fexp_store.cli", "-w", str(wh.root), *arguments]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "fexp_store.cli",
+        "-w",
+        wh.location,
+        *arguments,
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
         try:

@@ -11,17 +11,16 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import state, write_photographs
 from numpy.typing import NDArray
-from planted import add_network, plant, prototype_rows, register_rows
 from polars.testing import assert_frame_equal
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
-from test_fragments import write
+from support.planted import add_network, plant, prototype_rows, register_rows
+from support.writing import state, write_fragment, write_photographs
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.anova import anova
-from fexp_store.analyses.selectivity import select
+from fexp_store.analyses.selectivity.anova import anova
+from fexp_store.analyses.selectivity.select import select
 from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
@@ -34,7 +33,7 @@ EMBEDDING = Partition("dlib", "embedding", "set1")
 
 
 def copy_of(wh: Warehouse, path: Path) -> Warehouse:
-    shutil.copytree(wh.root, path)
+    shutil.copytree(wh.location, path)
     return Warehouse(path)
 
 
@@ -91,8 +90,8 @@ def test_sums_of_squares_do_not_cancel_far_from_zero(
     noise = np.random.default_rng(0).normal(offset, 1e-2, (30, 4)).astype(np.float32)
     noise[:, 3] = 0.1
     parts = [
-        write(empty.root, noise[:12], 0, EMBEDDING),
-        write(empty.root, noise[12:], 12, EMBEDDING),
+        write_fragment(empty, noise[:12], 0, EMBEDDING),
+        write_fragment(empty, noise[12:], 12, EMBEDDING),
     ]
     fragments.commit(empty.storage, parts)
     table = empty.frame("FROM expression_anova('dlib', 'embedding', 'set1')")
@@ -164,7 +163,7 @@ def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Pa
     rows = empty.frame("FROM stimuli ORDER BY stimulus_id")
     expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
     values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
-    fragment = write(empty.root, values, 0, EMBEDDING)
+    fragment = write_fragment(empty, values, 0, EMBEDDING)
     fragments.commit(empty.storage, [fragment])
     table = anova(empty, "dlib", "embedding", "set1")
     assert table["f_expression"].to_list() == [float("inf"), None, None]
@@ -207,7 +206,7 @@ def test_a_layer_that_lacks_stimuli_is_refused(empty: Warehouse, photographs: Pa
     add_manifest(empty, "set1", photographs)
     registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
     values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    fragments.commit(empty.storage, [write(empty.root, values, 0, EMBEDDING)])
+    fragments.commit(empty.storage, [write_fragment(empty, values, 0, EMBEDDING)])
     with pytest.raises(BadInput, match="Only 20 of the 24 stimuli"):
         empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
     with pytest.raises(BadInput, match="20 of the 24 stimuli of set1"):

@@ -1,0 +1,118 @@
+"""Warehouses of format 1, which lack columns and tables of today, are read and added to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pytest
+from conftest import write_photographs
+from deltalake import DeltaTable, write_deltalake
+from polars.testing import assert_frame_equal
+
+from fexp_store import Damaged, Warehouse, schemas
+from fexp_store.ingest import ingest
+from fexp_store.networks.records import registered
+from fexp_store.stimuli.photographs.add import add_manifest
+from fexp_store.warehouse import runs, tables
+
+ADDED = {
+    "stimuli": ["recipe", "licence", "citation"],
+    "networks": ["licence", "citation"],
+    "runs": ["key"],
+    "results/comparison": ["layer_a", "layer_b"],
+}
+TEXT = dict.fromkeys(("measure", "network_a", "network_b", "test", "sampled_by"), "x")
+COMPARISON = {"name": "set1", **TEXT, **dict.fromkeys(("replicates_a", "replicates_b"), 1)}
+COMPARISON |= {"n_a": 1, "n_b": 1, "p": 0.5}
+
+
+@pytest.fixture
+def older(own_copy: Warehouse) -> Warehouse:
+    """A warehouse as an earlier version wrote it: without the columns and the table above."""
+    store_comparison(own_copy, "1")
+    for name in tables.names():
+        schema = schemas.tables()[name]
+        path = own_copy.root / name
+        kept = [field for field in schema.arrow if field.name not in ADDED.get(name, [])]
+        rows = DeltaTable(path).to_pyarrow_table().select([field.name for field in kept])
+        fields = [field.with_metadata({"comment": "As it was put then."}) for field in kept]
+        if name != "activations":
+            shutil.rmtree(path)
+            DeltaTable.create(path, pa.schema(fields), partition_by=list(schema.partition_by))
+            bare = pa.schema([field.remove_metadata() for field in kept])
+            write_deltalake(path, rows.cast(bare), mode="append")
+    shutil.rmtree(own_copy.root / "landmarks")
+    marker = own_copy.root / "warehouse.json"
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 1}))
+    return Warehouse(own_copy.root)
+
+
+def store_comparison(wh: Warehouse, n: str, **more: str) -> None:
+    run = runs.begin(wh.storage, "compare", {"stimulus_set": "set1"}, {"number": n})
+    rows = pl.DataFrame([COMPARISON | {"run_id": run.run_id} | more])
+    tables.append(wh.storage, "results/comparison", rows)
+    runs.record_end(wh.storage, run)
+
+
+def test_what_is_missing_reads_as_null(ingested: Warehouse, older: Warehouse) -> None:
+    for name, added in ADDED.items():
+        fields = DeltaTable(older.root / name).schema().fields
+        assert not set(added) & {field.name for field in fields}
+        rows = tables.read(older.storage, name)
+        assert rows.columns == schemas.tables()[name].arrow.names
+        assert rows.height > 0
+        assert rows.select(added).null_count().row(0) == (rows.height,) * len(added)
+    for view in ("stimuli", "networks", "fragments", "units"):
+        assert_frame_equal(older.frame(f"FROM {view}"), ingested.frame(f"FROM {view}"))
+    assert registered(older, "dlib") == registered(ingested, "dlib")
+
+
+def test_a_bare_client_sees_the_new_columns_as_null(older: Warehouse) -> None:
+    with duckdb.connect(str(older.rebuild_catalog()), read_only=True) as plain:
+        for name, added in ADDED.items():
+            columns = ", ".join(added)
+            (found,) = plain.sql(f"SELECT DISTINCT {columns} FROM {name.split('/')[-1]}").fetchall()
+            assert found == (None,) * len(added)
+        count = plain.sql("SELECT count(*) FROM activations").fetchall()
+        assert count == [(48 * (2 * 8192 + 128),)]
+        assert plain.sql("FROM landmarks").fetchall() == []
+
+
+def test_new_rows_stand_beside_old_ones(older: Warehouse, tmp_path: Path) -> None:
+    assert not add_manifest(older, "set1", write_photographs(tmp_path / "same", 8))
+    assert add_manifest(older, "set2", write_photographs(tmp_path / "new", 2))
+    ingest(older, "dlib", ["embedding"], "set2")
+    store_comparison(older, "1", layer_a="conv4_3", layer_b="conv4_4")
+    store_comparison(older, "2", layer_a="conv5_1", layer_b="conv5_2")
+    assert older.frame("FROM stimuli").height == 48 + 12
+    assert older.matrix("dlib", "embedding", "set2").values.shape == (12, 128)
+    by_time = "FROM stored.comparison JOIN runs USING (run_id) ORDER BY started"
+    layers = older.frame(f"SELECT layer_a, layer_b {by_time}").rows()
+    assert layers == [(None, None), ("conv4_3", "conv4_4"), ("conv5_1", "conv5_2")]
+    assert older.frame("SELECT layer_b FROM comparison").rows() == [("conv5_2",)]
+
+
+def test_writers_that_add_the_same_columns_at_once_lose_nothing(older: Warehouse) -> None:
+    def write(n: int) -> None:
+        store_comparison(older, f"at once {n}", layer_a=f"a{n}", layer_b="b")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(8)))
+    stored = tables.read(older.storage, "results/comparison")["layer_a"]
+    assert stored.null_count() == 1
+    assert sorted(stored.drop_nulls()) == [f"a{n}" for n in range(8)]
+
+
+def test_only_tables_of_later_versions_are_made_when_asked_for(older: Warehouse) -> None:
+    for name in ("landmarks", "results/comparison"):
+        shutil.rmtree(older.root / name, ignore_errors=True)
+        assert tables.read(older.storage, name).is_empty()
+    shutil.rmtree(older.root / "stimuli")
+    with pytest.raises(Damaged, match="The table stimuli is missing"):
+        tables.read(older.storage, "stimuli")
