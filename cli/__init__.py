@@ -4,11 +4,11 @@ from fexp_store.cli import (
     analyses,
     demo,
     ingest,
+    made,
     networks,
     query,
     responses,
     stimuli,
-    stimuli_made,
     study,
     warehouse,
 )
@@ -27,4 +27,4 @@ for module in (
 ):
     module.add_to(app)
 
-__all__ = ["app", "stimuli_made"]
+__all__ = ["app", "made"]

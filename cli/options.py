@@ -28,6 +28,7 @@ LayersOption = Annotated[
 def takes(cls: type, name: str = "options") -> Callable[[Command], Command]:
     """Give a command the options of a record instead of its parameter `name`.
 
+    One that the command declares itself, as an argument, stays as it is and is in the record too.
     Values are checked by the record, so that the sentence that refuses one is the library's.
     """
     options = describe(cls)
@@ -36,12 +37,14 @@ def takes(cls: type, name: str = "options") -> Callable[[Command], Command]:
         signature = inspect.signature(command, eval_str=True)
         parameters = [p for p in signature.parameters.values() if p.name != name]
         place = list(signature.parameters).index(name)
-        parameters[place:place] = map(_parameter, options)
+        own = [option for option in options if option.name in signature.parameters]
+        parameters[place:place] = [_parameter(option) for option in options if option not in own]
         keywords = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in parameters]
 
         @wraps(command)
         def call(**values: Any) -> None:
             given = {option.name: _value(option, values.pop(option.name)) for option in options}
+            values |= {option.name: given[option.name] for option in own}
             command(**values, **{name: make(cls, given)})
 
         call.__signature__ = signature.replace(parameters=keywords)  # type: ignore[attr-defined]

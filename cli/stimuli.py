@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fexp_store import schemas
 from fexp_store.cli.app import Commands, messages, open_warehouse
+from fexp_store.cli.options import takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
-from fexp_store.errors import BadInput
-from fexp_store.stimuli.photographs.filters import (
-    Choice,
-    Doubles,
-    choose,
-    describe,
-    doubled,
-    incomplete,
-)
-from fexp_store.stimuli.photographs.listing import Photograph, named
+from fexp_store.rights import Rights
+from fexp_store.stimuli.recipe import Listing
 
 stimuli = typer.Typer(cls=Commands, no_args_is_help=True, help="Stimulus sets.")
 
@@ -33,6 +26,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 @stimuli.command()
+@takes(Rights, "rights")
+@takes(Listing)
 def add(
     ctx: typer.Context,
     name: SetArgument,
@@ -40,36 +35,8 @@ def add(
         Path,
         typer.Argument(help="Directory of images, or a CSV or Parquet manifest that lists them."),
     ],
-    layout: Annotated[
-        str | None,
-        typer.Option(help="How the files are named: kdef, rafd, nimstim, rafdb or jaffe."),
-    ] = None,
-    pattern: Annotated[
-        str | None, typer.Option(help='Or a pattern, such as "{identity}_{expression}.jpg".')
-    ] = None,
-    view: Annotated[str | None, typer.Option(help="Only this view, for example frontal.")] = None,
-    gaze: Annotated[str | None, typer.Option(help="Only this gaze, for example frontal.")] = None,
-    expressions: Annotated[
-        str | None, typer.Option(help="Only these expressions, with commas between.")
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Only images with this attribute; repeatable."),
-    ] = None,
-    doubles: Annotated[
-        Doubles | None,
-        typer.Option(
-            help="Several images of one identity and expression: refuse them (the default for a "
-            "directory), take the first by path, or keep all (the default for a manifest)."
-        ),
-    ] = None,
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Also keep the images in the warehouse.")
-    ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Refuse files that do not fit, and doubles in a manifest."),
-    ] = False,
+    options: Any,
+    rights: Any,
     output_format: FormatOption = Format.table,
 ) -> None:
     """Register the images of a directory, or those that a manifest lists.
@@ -87,70 +54,21 @@ def add(
 
         fexp stimuli add mine faces --pattern "{identity}_{expression}.jpg" --copy
     """
-    from fexp_store.stimuli.photographs.add import add_photographs
+    from fexp_store.stimuli.make import make_set
 
     wh = open_warehouse(ctx)
-    listed, source = _listed(images, layout, pattern, strict=strict)
-    is_manifest = layout is None and pattern is None
-    kept = Doubles.keep if is_manifest and not strict else Doubles.refuse
-    choice = Choice(
-        expressions=tuple(filter(None, (expressions or "").split(","))),
-        where=_conditions(where or [], view=view, gaze=gaze),
-        doubles=doubles or kept,
-    )
-    chosen = choose(listed, choice)
-    directory = images.parent if is_manifest else images
     with bar(f"Verifying {name}") as started:
-        new = add_photographs(wh, name, directory, chosen, source, copy=copy, started=started)
-    if cells := doubled(chosen):
-        messages.print(f"Warning: {describe(cells)}.", style="yellow", markup=False)
+        made = make_set(wh, name, options, rights, images=images, started=started)
+    for remark in made.remarks:
+        style = "yellow" if remark.startswith("Warning") else None
+        messages.print(remark, style=style, markup=False)
     messages.print(
-        f"Registered {name}: {len(chosen)} images."
-        if new
-        else f"{name} is registered already with these {len(chosen)} images; nothing to do."
+        f"Registered {name}: {made.images} images."
+        if made.new
+        else f"{name} is registered already with these {made.images} images; nothing to do."
     )
-    gaps = incomplete(chosen)
-    if not gaps.is_empty():
-        print_frame(gaps, output_format)
-
-
-def _listed(
-    images: Path, layout: str | None, pattern: str | None, *, strict: bool
-) -> tuple[list[Photograph], str]:
-    """List the images that the arguments name, and say where they come from."""
-    from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
-    from fexp_store.stimuli.photographs.listing import list_directory
-    from fexp_store.stimuli.photographs.manifests import read_manifest
-
-    if layout is not None and pattern is not None:
-        raise BadInput("Give a layout or a pattern, not both.")
-    if layout is None and pattern is None:
-        if images.is_dir():
-            raise BadInput(
-                f"{images} is a directory: say how its files are named with --layout or --pattern, "
-                "or give a manifest."
-            )
-        return read_manifest(images), images.name
-    names = known_layout(layout) if layout is not None else layout_of_pattern(pattern or "")
-    listing = list_directory(images, names)
-    if listing.others:
-        ignored = f"{named(listing.others)} in {images} not named like {names.example}"
-        if strict:
-            raise BadInput(f"{ignored}; remove or rename them, or leave --strict out.")
-        messages.print(f"Warning: ignored {ignored}.", style="yellow", markup=False)
-    if listing.left_out:
-        messages.print(f"Left out {listing.left_out} images of other expressions.")
-    return listing.photographs, names.source
-
-
-def _conditions(where: list[str], **named_ones: str | None) -> dict[str, str]:
-    conditions = {key: value for key, value in named_ones.items() if value is not None}
-    for text in where:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise BadInput(f"{text!r} is no condition; write it as NAME=VALUE.")
-        conditions[key] = value
-    return conditions
+    if made.gaps is not None and not made.gaps.is_empty():
+        print_frame(made.gaps, output_format)
 
 
 @stimuli.command("list")
@@ -186,7 +104,7 @@ def show(
     wh = open_warehouse(ctx)
     rows = read_set(wh, name)
     if sheet is None:
-        print_frame(rows.drop("set_sha256"), output_format)
+        print_frame(rows.drop("set_sha256", "recipe", "licence", "citation"), output_format)
         return
     from fexp_store.stimuli.sheets import set_sheet
 

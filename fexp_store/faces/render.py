@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fexp_store.errors import BadInput
 from fexp_store.faces.head_mesh import MISSING
 from fexp_store.faces.landmarks import project
+from fexp_store.faces.look import Look
 from fexp_store.faces.oval import oval
 from fexp_store.faces.person import Person, unit_target
 from fexp_store.faces.scene import build
@@ -21,50 +22,6 @@ DISTANCE = 9.0  # of the camera, in half image widths: about 1.2 m, as a portrai
 LINEAR = (np.arange(256) / 255) ** 2.2  # linear light of each 8-bit value
 
 Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Look:
-    """How faces are photographed.
-
-    Attributes
-    ----------
-    size : int
-        Width and height, pixels; 224 is what VGG networks take.
-    greyscale : bool
-        Luma (ITU-R BT.601) in all three channels, as in the study; off by default.
-    oval_mask : bool
-        Black outside a soft-edged oval, and behind the head, as in the study; off by default.
-    jitter : float
-        0 (the default) is a frontal face in fixed light. 1 turns the head by about 6 degrees, the
-        light by about 15 and the gaze by about 6 (standard deviations), drawn anew for each image.
-    seed : int
-        Of the jitter; 0 by default. An image's jitter depends on this seed, the person and the
-        expression only, so that rendering in another order gives the same images.
-    background : int
-        Grey behind the head, 0 to 255; 118, a neutral mid grey.
-    oversampling : int
-        Each pixel averages this many samples squared; 3.
-    """
-
-    size: int = 224
-    greyscale: bool = False
-    oval_mask: bool = False
-    jitter: float = 0.0
-    seed: int = 0
-    background: int = 118
-    oversampling: int = 3
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 2048:
-            raise BadInput(f"The size of an image must be 16 to 2048 pixels: got {self.size}")
-        if not 0 <= self.jitter <= 3:
-            raise BadInput(f"The jitter must be 0 to 3: got {self.jitter}")
-        if not (0 <= self.background <= 255 and 1 <= self.oversampling <= 6 and self.seed >= 0):
-            raise BadInput(
-                "A background is 0 to 255, an oversampling 1 to 6 and a seed not negative: "
-                f"got {self.background}, {self.oversampling} and {self.seed}"
-            )
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from msgspec import Meta
 
 from fexp_store.errors import NotFound
 from fexp_store.options import Seed, record
+from fexp_store.rights import Rights
 from fexp_store.warehouse import Warehouse, tables
 
 
 @record
-class Options:
+class Options(Rights):
     """How a network comes to be: its architecture, and weights that are published, given or drawn.
 
     The study does not say how its untrained network was initialised; ``kaiming_normal`` keeps the
@@ -110,5 +111,5 @@ def registered(wh: Warehouse, name: str) -> Registered:
     if found.is_empty():
         known = ", ".join(sorted(rows["network"])) or "none yet"
         raise NotFound(f"There is no network {name!r}; registered: {known}.")
-    row = found.drop("created", "licence", "citation").row(0, named=True)
+    row = found.drop("created").row(0, named=True)
     return Registered(**row)

@@ -23,7 +23,7 @@ from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
-_SCHEMA_OVERRIDES = {"seed": pl.Int64}
+_SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed.size),
+        licence=options.licence,
+        citation=options.citation,
     )
     new = _append(wh, row)
     if options.weights is not None:
@@ -173,9 +175,15 @@ def _append(wh: Warehouse, row: Registered) -> bool:
         stored = tables.read(wh.storage, "networks").filter(network=row.network)
         if stored.is_empty():
             return False
-        previous = Registered(**stored.drop("created", "licence", "citation").row(0, named=True))
-        # The same weights in another file are the same network.
-        if replace(previous, weights_source=row.weights_source) != row:
+        previous = Registered(**stored.drop("created").row(0, named=True))
+        # The same weights in another file are the same network; nothing said of rights is no claim.
+        same = replace(
+            row,
+            weights_source=previous.weights_source,
+            licence=row.licence or previous.licence,
+            citation=row.citation or previous.citation,
+        )
+        if same != previous:
             raise Conflict(
                 f"A network {row.network} with other content is registered already; "
                 "networks never change, so choose another name."

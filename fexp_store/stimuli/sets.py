@@ -1,14 +1,18 @@
-"""Stimulus sets: images verified one by one, registered once, and read back."""
+"""Stimulus sets: registered once with their recipe, never changed, and read back."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 import polars as pl
 
 from fexp_store.errors import Conflict, NotFound
+from fexp_store.options import plain
+from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.stimuli.recipe import Data, difference
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
@@ -24,6 +28,28 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "morph_level": pl.Float64,
     "attributes": pl.Map(pl.String, pl.String),
 }
+
+
+@dataclass(frozen=True)
+class Made:
+    """What making a set came to.
+
+    Attributes
+    ----------
+    images : int
+        Number of images of the set.
+    new : bool
+        False if this very set was registered before.
+    remarks : tuple of str
+        What people should know of photographs: files that do not fit, several in one cell.
+    gaps : DataFrame or None
+        Of photographs: what `fexp_store.stimuli.photographs.filters.incomplete` returned.
+    """
+
+    images: int
+    new: bool = True
+    remarks: tuple[str, ...] = ()
+    gaps: pl.DataFrame | None = None
 
 
 def stimulus(
@@ -59,8 +85,24 @@ def stimulus(
     }
 
 
-def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
-    """Register rows (columns of the table ``stimuli`` without set name and hash) as a set.
+def own(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what `stimulus` had made of a row that was read: not what holds for its whole set."""
+    return {column: row[column] for column in _SCHEMA}
+
+
+def register(
+    wh: Warehouse,
+    name: str,
+    rows: list[dict[str, Any]],
+    recipe: Data | None = None,
+    rights: Rights = UNKNOWN,
+) -> bool:
+    """Register rows (what `stimulus` makes) as a set, whose id is their hash.
+
+    Parameters
+    ----------
+    recipe : dict, optional
+        What `fexp_store.stimuli.recipe.as_data` returned.
 
     Returns
     -------
@@ -70,45 +112,75 @@ def register(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> bool:
     Raises
     ------
     Conflict
-        If the name is taken by another set.
+        If the name is taken by another set, or the set has another licence or citation.
     """
     check_name("stimulus set", name)
     set_sha256 = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
 
     def taken() -> bool:
-        stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
-        if stored.is_empty():
+        stored = stored_set(wh, name)
+        if stored is None:
             return False
-        if stored["set_sha256"][0] != set_sha256:
+        if stored["set_sha256"] != set_sha256:
             raise Conflict(
                 f"A stimulus set {name} with other images or labels is registered already; "
                 "sets never change, so choose another name."
             )
+        _check_rights(name, stored, rights)
         return True
 
-    frame = pl.DataFrame(rows, schema=_SCHEMA).select(
-        pl.lit(name).alias("stimulus_set"), pl.lit(set_sha256).alias("set_sha256"), pl.all()
+    written = None if recipe is None else json.dumps(recipe, sort_keys=True)
+    whole = {"stimulus_set": name, "set_sha256": set_sha256, "recipe": written, **plain(rights)}
+    frame = pl.DataFrame(rows, schema=_SCHEMA).with_columns(
+        pl.lit(value, pl.String).alias(column) for column, value in whole.items()
     )
     return tables.append(wh.storage, "stimuli", frame, key=f"stimuli/{name}", unless=taken)
 
 
-def made_before(wh: Warehouse, name: str, source: str, count: int) -> bool:
-    """Whether a set was made before with the same parameters, which its source tells.
+def made_before(wh: Warehouse, name: str, recipe: Data, rights: Rights = UNKNOWN) -> Made | None:
+    """Return a set that was made before by the same recipe; None if the name is free.
 
     Raises
     ------
     Conflict
-        If the name is taken by another set.
+        If the name is taken by a set of another recipe, or of an unknown one, or that has another
+        licence or citation.
     """
-    stored = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
-    if stored.is_empty():
-        return False
-    if stored["source"][0] != source or stored.height != count:
+    stored = stored_set(wh, name)
+    if stored is None:
+        return None
+    if stored["recipe"] is None:
         raise Conflict(
-            f"A stimulus set {name} that was not made with these parameters is registered "
-            "already; sets never change, so choose another name."
+            f"A set {name} is registered already of which the recipe is not known, so that it "
+            "cannot be compared with this one; choose another name."
         )
-    return True
+    if differs := difference(recipe, json.loads(stored["recipe"])):
+        raise Conflict(
+            f"A set {name} that was not made so is registered already: {differs}; "
+            "sets never change, so choose another name."
+        )
+    _check_rights(name, stored, rights)
+    return Made(stored["images"], new=False)
+
+
+def stored_set(wh: Warehouse, name: str) -> dict[str, Any] | None:
+    """Return what holds for all rows of a set, and their number; None if it is not registered."""
+    rows = tables.read(wh.storage, "stimuli").filter(stimulus_set=name)
+    return None if rows.is_empty() else {**rows.row(0, named=True), "images": rows.height}
+
+
+def _check_rights(name: str, stored: dict[str, Any], rights: Rights) -> None:
+    said = {key: value for key, value in plain(rights).items() if value is not None}
+    if differs := difference(said, stored):
+        raise Conflict(
+            f"The set {name} is registered with other rights: {differs}; sets never change, so "
+            "choose another name."
+        )
+
+
+def has_set(wh: Warehouse, name: str) -> bool:
+    """Whether a set of this name is registered."""
+    return stored_set(wh, name) is not None
 
 
 def read_set(wh: Warehouse, name: str) -> pl.DataFrame:

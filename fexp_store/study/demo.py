@@ -9,7 +9,8 @@ import polars as pl
 
 from fexp_store import schemas
 from fexp_store.progress import Bar
-from fexp_store.stimuli.sheets import png_of, stimuli_sheet
+from fexp_store.stimuli.images import png_of
+from fexp_store.stimuli.sheets import stimuli_sheet
 from fexp_store.study.file import read_study
 from fexp_store.study.run import run_study
 from fexp_store.warehouse import Warehouse

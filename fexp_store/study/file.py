@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +15,8 @@ from fexp_store.analyses import ANALYSES, analysis
 from fexp_store.analyses.analysis import SETS, Analysis
 from fexp_store.errors import BadInput
 from fexp_store.networks import records
-from fexp_store.options import OutOfBounds, describe, make, record, relative_to
+from fexp_store.options import record
+from fexp_store.study.section import Section, sections_of, where
 from fexp_store.study.sets import DeclaredSet, set_of
 
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -80,53 +79,6 @@ class Study:
     analyses: tuple[DeclaredAnalysis, ...]
 
 
-@dataclass(frozen=True)
-class Section:
-    """One ``[[…]]`` of a study file.
-
-    Parameters
-    ----------
-    directory : Path
-        Of the study file; the files that it names are relative to it.
-    values : dict
-        Its keys and values.
-    lines : dict
-        Where each key stands, for messages; "" is the header.
-    """
-
-    directory: Path
-    values: dict[str, Any]
-    lines: Mapping[str, str] = field(repr=False)
-
-    def records(self, *classes: type) -> list[Any]:
-        """Share the section's keys out to records, each of which has its own.
-
-        Raises
-        ------
-        BadInput
-            If a key is unknown or missing, or its value is none that it can have; with its line.
-        """
-        known = {option.name: cls for cls in classes for option in describe(cls)}
-        for key in self.values:
-            if key not in known:
-                raise self.refusal(key, f"unknown key {key!r}; known here: {', '.join(known)}.")
-        return [
-            self.make(cls, {key: v for key, v in self.values.items() if known[key] is cls})
-            for cls in classes
-        ]
-
-    def make(self, cls: type, values: Mapping[str, Any], key: str = "") -> Any:
-        """Make a record of values; where they stand in braces, of the key before them."""
-        try:
-            return make(cls, relative_to(self.directory, cls, values))
-        except OutOfBounds as error:
-            raise self.refusal(key or error.option, str(error)) from None
-
-    def refusal(self, key: str, sentence: str) -> BadInput:
-        """Return what is wrong, with its line."""
-        return BadInput(f"{self.lines.get(key, self.lines[''])}: {sentence}")
-
-
 def read_study(path: Path) -> Study:
     """Read and check a study file.
 
@@ -146,8 +98,8 @@ def read_study(path: Path) -> Study:
     for key in content:
         if key not in ("title", "sets", "networks", "analyses"):
             known = "title, [[sets]], [[networks]] and [[analyses]]"
-            raise BadInput(f"{_where(path, text, None, 0, key)}: unknown key {key!r}; use {known}.")
-    sections = {kind: _sections(path, text, kind, content.get(kind, [])) for kind in _KINDS}
+            raise BadInput(f"{where(path, text, None, 0, key)}: unknown key {key!r}; use {known}.")
+    sections = {kind: sections_of(path, text, kind, content.get(kind, [])) for kind in _KINDS}
     for kind in ("sets", "networks"):
         _check_no_name_twice(sections[kind])
     sets = [set_of(section) for section in sections["sets"]]
@@ -165,19 +117,6 @@ def read_study(path: Path) -> Study:
 
 
 _KINDS = ("sets", "networks", "analyses")
-
-
-def _sections(path: Path, text: str, kind: str, found: Any) -> list[Section]:
-    if not isinstance(found, list) or not all(isinstance(x, dict) for x in found):
-        raise BadInput(f"{_where(path, text, None, 0, kind)}: write {kind} as [[{kind}]].")
-    return [
-        Section(
-            path.parent,
-            values,
-            {key: _where(path, text, kind, number, key) for key in ("", *values)},
-        )
-        for number, values in enumerate(found)
-    ]
 
 
 def _network(section: Section) -> DeclaredNetwork:
@@ -210,23 +149,6 @@ def _check_declared(section: Section, key: str, named: Any, kind: str, declared:
         if name is not None and name not in known:
             listed = ", ".join(known) or "none"
             raise section.refusal(key, f"{name!r} is none of the [[{kind}]]: {listed}.")
-
-
-def _where(path: Path, text: str, kind: str | None, number: int, key: str) -> str:
-    """File and line of a key in the number-th ``[[kind]]``, or of its header if not found."""
-    block, count, header = None, -1, 1
-    for line, content in enumerate(text.splitlines(), 1):
-        opened = re.match(r"\s*\[\[?\s*([\w-]+)", content)
-        if opened:
-            block = opened[1]
-            count += block == kind
-            if block == kind and count == number:
-                header = line
-        here = block == kind and (kind is None or count == number)
-        named = re.match(rf"\s*(\[\[?\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\])", content)
-        if key and named and (here or (kind is None and opened)):
-            return f"{path.name} line {line}"
-    return f"{path.name} line {header}"
 
 
 def write_example(path: Path) -> None:

@@ -100,9 +100,8 @@ def _check_declarations(wh: Warehouse, study: Study) -> None:
         for option in describe(type(analysis.options)):
             value = getattr(analysis.options, option.name)
             if option.is_file(value) and not Path(value).is_file():
-                raise BadInput(
-                    f"{analysis.where}: The file of {option.name} {Path(value).name} does not exist."
-                )
+                name = f"{option.name} {Path(value).name}"
+                raise BadInput(f"{analysis.where}: The file of {name} does not exist.")
 
 
 def _check_network(wh: Warehouse, network: DeclaredNetwork) -> None:
@@ -135,6 +134,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
     """
     declared = {
         "network_group": options.group,
+        "licence": options.licence,
+        "citation": options.citation,
         "architecture": options.architecture,
         "training": "none" if options.untrained else None,
         "seed": options.seed if options.untrained else None,

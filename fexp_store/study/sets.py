@@ -1,134 +1,133 @@
-"""The stimulus sets of a study: listed in a manifest, rendered, or morphed from another set."""
+"""The stimulus sets of a study: listed, rendered, or made of another set; or registered already."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
-import polars as pl
+from msgspec import Meta
 
-from fexp_store.continua import Continuum, read_continua
 from fexp_store.errors import BadInput, FexpError
-from fexp_store.expressions import BASIC
-from fexp_store.faces.render import Look
-from fexp_store.report.bars import Bar
-from fexp_store.report.study_file import Section, Study
-from fexp_store.stimuli.made.morphed import morph_set
-from fexp_store.stimuli.made.rendered import ATTRIBUTE, Sitting, render_set
-from fexp_store.stimuli.photographs.add import add_manifest
-from fexp_store.stimuli.sets import read_set
-from fexp_store.warehouse import Warehouse, tables
+from fexp_store.options import describe, record
+from fexp_store.progress import Bar
+from fexp_store.rights import Rights
+from fexp_store.stimuli.make import check_set, make_set
+from fexp_store.stimuli.recipe import Listing, Morphing, Preparation, Recipe, Rendering
+from fexp_store.stimuli.sets import has_set
+from fexp_store.study.section import Section
+from fexp_store.warehouse import Warehouse
+
+_MADE: dict[str, tuple[type[Recipe], str]] = {
+    "render": (Rendering, "Rendering"),
+    "morph": (Morphing, "Morphing"),
+    "prepare": (Preparation, "Preparing"),
+}
+"""Tables in braces: the recipe that each holds, and what its progress bar says."""
 
 
-def has_set(wh: Warehouse, name: str) -> bool:
-    """Whether a set of this name is registered."""
-    return not tables.read(wh.storage, "stimuli").filter(stimulus_set=name).is_empty()
+@record
+class _Set:
+    """What a ``[[sets]]`` section says of where its images come from: one of these, or nothing."""
+
+    name: Annotated[str, Meta(description="name of the set.")]
+    manifest: Annotated[Path | None, Meta(description="CSV or Parquet file of images.")] = None
+    directory: Annotated[Path | None, Meta(description="directory of images.")] = None
+    render: Annotated[dict[str, Any] | None, Meta(description="of `fexp stimuli render`.")] = None
+    morph: Annotated[dict[str, Any] | None, Meta(description="of `fexp stimuli morph`.")] = None
+    prepare: Annotated[dict[str, Any] | None, Meta(description="of `fexp stimuli prepare`.")] = None
 
 
-def check_set(wh: Warehouse, study: Study, section: Section) -> None:
+@dataclass(frozen=True)
+class DeclaredSet:
+    """A set of a study.
+
+    Parameters
+    ----------
+    recipe : Recipe or None
+        None for a set that is registered already.
+    images : Path or None
+        For a listing: the directory, or the manifest.
+    origin : str
+        The key that says where the images come from; empty if none does.
+    where : str
+        File and line, for messages.
+    """
+
+    name: str
+    recipe: Recipe | None
+    rights: Rights
+    images: Path | None
+    origin: str
+    where: str
+
+    @property
+    def of(self) -> str | None:
+        """The set that it is made of."""
+        return getattr(self.recipe, "of", None)
+
+
+def set_of(section: Section) -> DeclaredSet:
+    """Read a section.
+
+    Raises
+    ------
+    BadInput
+        If it names several origins, or options of another origin; with the line.
+    """
+    base, rights, listing = section.records(_Set, Rights, Listing)
+    given = [key for key in ("manifest", "directory", *_MADE) if getattr(base, key) is not None]
+    if len(given) > 1:
+        raise section.refusal(given[1], f"a set has one of {' and '.join(given)}, not both.")
+    origin = given[0] if given else ""
+    listed = origin in ("manifest", "directory")
+    for option in describe(Listing):
+        if option.name in section.values and not listed:
+            sentence = f"{option.name} goes with a manifest or a directory."
+            raise section.refusal(option.name, sentence)
+    if listed and listing.of_manifest != (origin == "manifest"):
+        needs = "needs a layout or a pattern" if origin == "directory" else "has neither"
+        raise section.refusal(origin, f"a {origin} {needs}: layout and pattern name its files.")
+    recipe = listing if listed else None
+    if origin in _MADE:
+        recipe = section.make(_MADE[origin][0], getattr(base, origin), origin)
+    images = base.manifest or base.directory
+    return DeclaredSet(base.name, recipe, rights, images, origin, section.lines[""])
+
+
+def check_declared(wh: Warehouse, declared: DeclaredSet) -> None:
     """Check that a set is registered as it is declared, or can be made.
 
-    What a registered set was rendered or morphed from is compared with what is declared; a
-    manifest is not read again.
+    Recipes are compared as data; photographs are not read again.
 
     Raises
     ------
     BadInput
         If not; the message gives the line.
     """
-    name, manifest = section.values["name"], section.values.get("manifest")
-    landmarks = section.values.get("morph", {}).get("landmarks")
+    name = declared.name
     try:
-        declared = _declared(section.values)
-        if has_set(wh, name):
-            known = _registered(read_set(wh, name))
-            if any(known[fact] != value for fact, value in declared.items()):
-                raise BadInput(
-                    f"A set {name} that was not made so is registered already; "
-                    "sets never change, so choose another name."
-                )
-        elif manifest is not None:
-            if not (study.directory / manifest).is_file():
-                raise BadInput(f"The manifest {manifest} of {name} does not exist.")
-        elif landmarks is not None and not (study.directory / landmarks).exists():
-            raise BadInput(f"The landmarks {landmarks} of {name} do not exist.")
-        elif not declared:
-            raise BadInput(f"The set {name} is not registered; give a manifest, render or morph.")
+        if declared.recipe is not None:
+            check_set(wh, name, declared.recipe, declared.rights, images=declared.images)
+        elif not has_set(wh, name):
+            raise BadInput(
+                f"The set {name} is not registered; give a manifest, directory, render, morph or "
+                "prepare."
+            )
     except FexpError as error:
-        raise BadInput(f"{section.where}: {error}") from None
+        raise BadInput(f"{declared.where}: {error}") from None
 
 
-def make_set(wh: Warehouse, study: Study, section: Section, bar: Bar) -> None:
-    """Register a set; one that was made before with the same parameters is left as it is."""
-    values = section.values
-    name = values["name"]
-    if "manifest" in values:
-        add_manifest(wh, name, study.directory / values["manifest"])
-    elif "render" in values:
-        render = values["render"]
-        with bar(f"Rendering {name}") as started:
-            render_set(
-                wh,
-                name,
-                render["identities"],
-                render.get("seed", 0),
-                neutral=render.get("neutral", False),
-                intensity=render.get("intensity", 1.0),
-                look=_look(render),
-                started=started,
-            )
-    elif "morph" in values:
-        morph = values["morph"]
-        landmarks = morph.get("landmarks")
-        with bar(f"Morphing {name}") as started:
-            morph_set(
-                wh,
-                morph["of"],
-                name,
-                _continua(morph),
-                levels=morph.get("levels", 101),
-                identities=morph.get("identities"),
-                landmarks=None if landmarks is None else study.directory / landmarks,
-                warped=morph.get("warp", False),
-                started=started,
-            )
-
-
-def _look(render: dict[str, Any]) -> Look:
-    chosen = ("size", "greyscale", "oval_mask", "jitter", "seed")
-    return Look(**{key: render[key] for key in chosen if key in render})
-
-
-def _continua(morph: dict[str, Any]) -> tuple[Continuum, ...]:
-    return read_continua(morph.get("continua", "paper"))
-
-
-def _declared(values: dict[str, Any]) -> dict[str, Any]:
-    """What rendered or morphed images tell of themselves, if they are made as declared."""
-    facts: dict[str, Any] = {}
-    if "render" in values:
-        render = values["render"]
-        facts["identities"] = render["identities"]
-        facts["expressions"] = len(BASIC) + render.get("neutral", False)
-        facts["sitting"] = Sitting(
-            render.get("seed", 0), 0, render.get("intensity", 1.0), _look(render)
+def make_declared(wh: Warehouse, declared: DeclaredSet, bar: Bar) -> None:
+    """Register a set; one that was made before by the same recipe is left as it is."""
+    assert declared.recipe is not None
+    doing = _MADE[declared.origin][1] if declared.origin in _MADE else "Verifying"
+    with bar(f"{doing} {declared.name}") as started:
+        make_set(
+            wh,
+            declared.name,
+            declared.recipe,
+            declared.rights,
+            images=declared.images,
+            started=started,
         )
-    elif "morph" in values:
-        morph = values["morph"]
-        facts |= {"of": morph["of"], "continua": _continua(morph)}
-        facts["levels"] = morph.get("levels", 101)
-        if "identities" in morph:
-            facts["identities"] = morph["identities"]
-    return facts
-
-
-def _registered(rows: pl.DataFrame) -> dict[str, Any]:
-    """Return the same of a registered set."""
-    written = (rows["attributes"][0] or {}).get(ATTRIBUTE)
-    return {
-        "identities": rows["identity"].n_unique(),
-        "expressions": rows["expression"].n_unique(),
-        "sitting": Sitting.from_json(written) if written else None,
-        "of": rows["source"][0].removeprefix("morphs of ").split(" (set ")[0],
-        "continua": tuple(rows.select("morph_from", "morph_to").unique(maintain_order=True).rows()),
-        "levels": rows["morph_level"].n_unique(),
-    }

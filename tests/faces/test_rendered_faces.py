@@ -18,6 +18,7 @@ from fexp_store.errors import BadInput
 from fexp_store.faces.canvas import NO_OPENGL, Canvas, has_osmesa
 from fexp_store.faces.head_mesh import head_mesh, subdivide
 from fexp_store.faces.landmarks import N_LANDMARKS, landmark_rows, project
+from fexp_store.faces.look import Look
 from fexp_store.faces.person import (
     EXPRESSIONS,
     expressive_head,
@@ -26,7 +27,7 @@ from fexp_store.faces.person import (
     recipes,
     unit_target,
 )
-from fexp_store.faces.render import DISTANCE, Look, render_faces
+from fexp_store.faces.render import DISTANCE, render_faces
 from fexp_store.faces.scene import Part
 from fexp_store.networks.architectures.dlib_face import (
     PREPROCESSING,
@@ -160,7 +161,8 @@ def test_a_fresh_home_without_a_display_gives_the_same_bytes_and_stays_empty(tmp
     code = (
         "import hashlib\n"
         "from fexp_store.faces.person import person\n"
-        "from fexp_store.faces.render import Look, render_faces\n"
+        "from fexp_store.faces.look import Look\n"
+        "from fexp_store.faces.render import render_faces\n"
         "image, _ = next(iter(render_faces([person(5, 0)], [{}], Look(size=64))))\n"
         "print(hashlib.sha256(image.tobytes()).hexdigest())\n"
     )
@@ -178,7 +180,8 @@ def test_a_fresh_home_without_a_display_gives_the_same_bytes_and_stays_empty(tmp
 def test_without_an_opengl_driver_the_error_says_what_to_install():
     code = (
         "from fexp_store.faces.person import person\n"
-        "from fexp_store.faces.render import Look, render_faces\n"
+        "from fexp_store.faces.look import Look\n"
+        "from fexp_store.faces.render import render_faces\n"
         "next(iter(render_faces([person(5, 0)], [{}], Look(size=64))))\n"
     )
     env = os.environ | {

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from support.planted import add_network, morph_rows, plant, prototype_rows, register_rows
 from support.writing import Fexp
 
 from fexp_store import BadInput, Warehouse
+from fexp_store.analyses.comparison.compare import Options as CompareOptions
+from fexp_store.analyses.comparison.compare import compare
+from fexp_store.analyses.expressions.decode import Options as DecodeOptions
+from fexp_store.analyses.expressions.decode import decode
+from fexp_store.options import make
 from fexp_store.progress import no_bar
 from fexp_store.study.file import read_study
 from fexp_store.study.run import check, run_study
+from fexp_store.warehouse.place import Place
 
 ROOT = Path(__file__).parents[2]
 STUDY = """\
@@ -121,19 +130,38 @@ WRONG = {
     "an unknown section": ("[[sets]]\n", "[[set]]\n", 3, "unknown key 'set'"),
     "an unknown key": ("folds = 3", "fold = 3", 25, "unknown key 'fold'"),
     "an option of another analysis": ("alpha = 0.05", "folds = 3", 20, "unknown key 'folds'"),
-    "a wrong type": ("folds = 3", 'folds = "3"', 25, "folds must be a whole number, not '3'"),
+    "a wrong type": (
+        "folds = 3",
+        'folds = "3"',
+        25,
+        "folds must be a whole number of 2 or more, not '3'.",
+    ),
     "a truth for a number": ("folds = 3", "folds = true", 25, "folds must be a whole number"),
     "layers as text": ('["planted"]', '"planted"', 11, "layers must be a list of texts"),
     "a set that is not declared": ('morphs = "morphs"', 'morphs = "m"', 36, "'m' is none of the"),
     "a network that is not": ('networks = ["one"]', 'networks = ["1"]', 37, "'1' is none of the"),
     "an unknown analysis": ('run = "decode"', 'run = "encode"', 23, "run must be one of select"),
-    "a key that is missing": ('morphs = "morphs"\n', "", 33, "lacks morphs"),
+    "a key that is missing": ('morphs = "morphs"\n', "", 33, "morphs is needed"),
     "a name twice": ('name = "two"', 'name = "one"', 14, "one is declared twice"),
-    "render without people": (
+    "people that are none": (
         'name = "faces"',
-        "render = {seed = 1}\nname = 'faces'",
+        "render = {identities = 0}\nname = 'faces'",
         4,
-        "render needs identities",
+        "identities must be a whole number of 1 or more, not 0.",
+    ),
+    "a kernel": ("folds = 3", 'kernel = "cubic"', 25, "kernel must be linear or rbf, not 'cubic'."),
+    "too few folds": ("folds = 3", "folds = 1", 25, "folds must be a whole number of 2 or more"),
+    "a layout without images": (
+        'name = "faces"',
+        'name = "faces"\nlayout = "kdef"',
+        5,
+        "layout goes with a manifest or a directory",
+    ),
+    "an unknown option of ingest": (
+        'name = "one"',
+        'name = "one"\ningest = { precison = "bf16" }',
+        11,
+        "unknown key 'precison'",
     ),
     "two origins": (
         'name = "morphs"',
@@ -174,7 +202,7 @@ MISSING = {
         'name = "faces"\n',
         'name = "faces"\nrender = {identities = 8}\n',
         3,
-        "A set faces that was not made so is registered already",
+        "registered",
     ),
     "a network that is something else": (
         'name = "two"\n',
@@ -182,8 +210,6 @@ MISSING = {
         13,
         "A network two with other content is registered already",
     ),
-    "a kernel": ("folds = 3", 'kernel = "cubic"', 22, "'cubic' is no kernel known here"),
-    "enough folds": ("folds = 3", "folds = 1", 22, "folds must be 2 or more, not 1"),
     "a file of units": ("folds = 3", 'units = "u.txt"', 22, "The file of units u.txt does not"),
     "a manifest": (
         'name = "morphs"\n',
@@ -210,7 +236,7 @@ def test_what_the_warehouse_lacks_is_named_before_anything_runs(
 @pytest.mark.parametrize("name", ["zhou2022", "demo"])
 def test_the_examples_are_valid(name: str) -> None:
     study = read_study(ROOT / "examples" / f"{name}.toml")
-    assert study.analyses[0].values["run"] == "select"
+    assert study.analyses[0].analysis.name == "select"
 
 
 RENDERED = """\
@@ -277,11 +303,106 @@ def test_a_study_makes_its_images_and_networks(empty: Warehouse, tmp_path: Path)
     assert not run_study(empty, study, no_bar)["ran"].any()
     for old, new, line in (("seed = 3", "seed = 4", 1), ("levels = 3", "levels = 5", 5)):
         changed = read_study(write(tmp_path, RENDERED.replace(old, new)))
-        with pytest.raises(BadInput, match=f"line {line}: A set .* that was not made so"):
+        with pytest.raises(BadInput, match=f"line {line}: .*is . here and . there"):
             check(empty, changed)
     other = read_study(write(tmp_path, RENDERED.replace("seed = 1", "seed = 2")))
     with pytest.raises(BadInput, match="line 9: A network dlib with other content"):
         check(empty, other)
+
+
+def test_a_foreign_run_makes_a_step_missing_and_running_the_study_replaces_it(
+    planted: Warehouse, tmp_path: Path
+) -> None:
+    study = read_study(write(tmp_path, STUDY))
+    run_study(planted, study, no_bar)
+    decode(planted, Place("one", "planted", "faces"), make(DecodeOptions, {"folds": 4}))
+    found = check(planted, study).filter(~pl.col("done"))
+    assert found["step"].to_list() == ["decode one planted on faces", "compare 2 layers on faces"]
+    assert re.search(
+        r"run \w{8} of .* folds 4 instead of 3; shuffles 100 instead of 2", found["why"][0]
+    )
+    places = [Place(name, "planted", "faces") for name in ("one", "two")]
+    with pytest.raises(BadInput, match="one planted and two planted .* folds 4 .* and 3") as error:
+        compare(planted, places, make(CompareOptions, {}))
+    assert "\n" not in str(error.value)
+    again = run_study(planted, study, no_bar)
+    assert again.filter("ran")["step"].to_list() == found["step"].to_list()
+    assert check(planted, study)["done"].all()
+    shown = planted.frame("SELECT DISTINCT fold FROM decoding WHERE network = 'one'")
+    assert shown.height == 3
+    stored = planted.frame(
+        "SELECT count(DISTINCT run_id) FROM stored.decoding WHERE network = 'one'"
+    )
+    assert stored.item() == 3
+
+
+def test_two_studies_that_want_one_key_otherwise_are_told_which_run_stands(
+    planted: Warehouse, tmp_path: Path
+) -> None:
+    three = read_study(write(tmp_path, STUDY))
+    four = read_study(write(tmp_path, STUDY.replace("folds = 3", "folds = 4")))
+    run_study(planted, three, no_bar)
+    run_study(planted, four, no_bar)
+    assert check(planted, four)["done"].all()
+    missing = check(planted, three).filter(~pl.col("done"))
+    assert missing.height == 3
+    assert missing["why"].str.contains("running this replaces it in the views").all()
+
+
+@pytest.mark.slow
+def test_two_runs_of_a_study_at_once_do_each_step_once(planted: Warehouse, tmp_path: Path) -> None:
+    path = write(tmp_path, STUDY)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_run, planted.location, path) for _ in range(2)]
+        ran = [set(job.result()) for job in jobs]
+    assert len(ran[0] | ran[1]) == 8
+    assert not ran[0] & ran[1]
+    assert planted.frame("SELECT count(*) FROM runs").item() == 8
+    assert check(planted, read_study(path))["done"].all()
+
+
+def _run(location: str, path: Path) -> list[str]:
+    ran = run_study(Warehouse(location), read_study(path), no_bar)
+    return ran.filter("ran")["step"].to_list()
+
+
+def test_layers_of_a_network_are_compared_as_two(empty: Warehouse, tmp_path: Path) -> None:
+    register_rows(empty, "faces", prototype_rows([f"p{i}" for i in range(8)]))
+    rng = np.random.default_rng(0)
+    pattern = np.kron(np.eye(6), np.ones(3))
+    add_network(empty, "one", 18, layers=("planted", "deep"))
+    for layer, strength in (("planted", 0.4), ("deep", 2)):
+        values = np.tile(pattern, (8, 1)) * strength + rng.normal(size=(48, 18))
+        plant(empty, "one", "faces", values, layer)
+    text = """\
+[[sets]]
+name = "faces"
+[[networks]]
+name = "one"
+layers = ["planted", "deep"]
+[[analyses]]
+run = "decode"
+stimuli = "faces"
+units = "all"
+shuffles = 0
+[[analyses]]
+run = "compare"
+stimuli = "faces"
+units = "all"
+"""
+    run_study(empty, read_study(write(tmp_path, text)), no_bar)
+    (row,) = empty.frame("FROM comparison WHERE test = 'paired t'").iter_rows(named=True)
+    assert (row["network_a"], row["layer_a"], row["network_b"], row["layer_b"]) == (
+        "one",
+        "deep",
+        "one",
+        "planted",
+    )
+    means = dict(
+        empty.frame("SELECT layer, avg(accuracy) FROM decoding GROUP BY layer").iter_rows()
+    )
+    assert (row["mean_a"], row["mean_b"]) == pytest.approx((means["deep"], means["planted"]))
+    assert row["mean_a"] > row["mean_b"] + 0.1
 
 
 def test_a_study_at_the_command_line(fexp: Fexp, planted: Warehouse, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
 from fexp_store.stimuli.sets import register
-from fexp_store.warehouse import fragments, tables
-from fexp_store.warehouse.fragments import Partition
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.commit import commit
+from fexp_store.warehouse.place import Place
 from support.writing import write_fragment
 
 Values = NDArray[np.floating]
@@ -45,14 +47,23 @@ def register_rows(wh: Warehouse, name: str, rows: list[dict[str, Any]]) -> None:
     register(wh, name, numbered)
 
 
-def plant(wh: Warehouse, network: str, stimulus_set: str, values: Values) -> None:
-    """Store values of shape (n_stimuli, n_units) as the layer ``planted`` of a network."""
-    here = Partition(network, "planted", stimulus_set)
-    fragments.commit(wh.storage, [write_fragment(wh, values.astype(np.float32), 0, here)])
+def plant(
+    wh: Warehouse, network: str, stimulus_set: str, values: Values, layer: str = "planted"
+) -> None:
+    """Store values of shape (n_stimuli, n_units) as a layer of a network."""
+    here = Place(network, layer, stimulus_set)
+    commit(wh.storage, [write_fragment(wh, values.astype(np.float32), 0, here)])
 
 
-def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) -> None:
-    """Register a network that has one layer, ``planted``, and no weights."""
+def add_network(
+    wh: Warehouse,
+    name: str,
+    units: int,
+    group: str | None = None,
+    layers: Sequence[str] = ("planted",),
+) -> None:
+    """Register a network that has layers of some units, and no weights."""
+    shapes = [{"name": layer, "shape": [units], "dtype": "float32"} for layer in layers]
     row = {
         "network": name,
         "network_group": group or name,
@@ -62,7 +73,7 @@ def add_network(wh: Warehouse, name: str, units: int, group: str | None = None) 
         "weights_sha256": name,
         "seed": None,
         "preprocessing": "{}",
-        "layers": f'[{{"name": "planted", "shape": [{units}], "dtype": "float32"}}]',
+        "layers": json.dumps(shapes),
         "created": np.datetime64("2026-01-01T00:00:00", "us").item(),
     }
     frame = pl.DataFrame([row], schema_overrides={"seed": pl.Int64})

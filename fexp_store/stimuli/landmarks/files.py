@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,19 @@ Points = NDArray[np.float64]
 
 N_CSV = 68
 _COLUMNS = {"file": pl.String, "point": pl.Int32, "x": pl.Float64, "y": pl.Float64}
+
+
+def read_landmarks(path: Path) -> dict[str, Points]:
+    """Read a CSV file, or the webmorph templates of a directory; see the two below."""
+    return read_templates(path) if path.is_dir() else read_landmark_file(path)
+
+
+def content_sha256(path: Path) -> str:
+    """Return the hash of the landmarks that a file or directory holds, however it is called."""
+    digest = sha256()
+    for name, points in sorted(read_landmarks(path).items()):
+        digest.update(f"{name}\0{points.shape}\0".encode() + points.astype("<f8").tobytes())
+    return digest.hexdigest()
 
 
 def read_landmark_file(path: Path) -> dict[str, Points]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput
-from fexp_store.stimuli.landmarks.files import read_landmark_file, read_templates
+from fexp_store.stimuli.landmarks.files import read_landmarks
 from fexp_store.warehouse import Warehouse, tables
 
 Points = NDArray[np.float64]
@@ -92,7 +92,7 @@ def _stored(wh: Warehouse, name: str) -> dict[str, Points]:
 
 
 def _given(rows: pl.DataFrame, path: Path) -> dict[str, Points]:
-    named = read_templates(path) if path.is_dir() else read_landmark_file(path)
+    named = read_landmarks(path)
     found = {}
     for image, file in rows.select("image_sha256", "file").iter_rows():
         if file is None:

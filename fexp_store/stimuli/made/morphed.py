@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL import Image
 
-from fexp_store.continua import Continuum
+from fexp_store.continua import Continuum, read_continua
 from fexp_store.errors import BadInput
 from fexp_store.progress import Started, silent
+from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli import images
-from fexp_store.stimuli.landmarks import store as landmark_store
+from fexp_store.stimuli.landmarks import store
 from fexp_store.stimuli.made import warp
+from fexp_store.stimuli.made.origin import facts_of
 from fexp_store.stimuli.made.rendered import (
     ATTRIBUTE,
     Rendered,
@@ -25,8 +27,9 @@ from fexp_store.stimuli.made.rendered import (
     render_weights,
     renderer,
 )
-from fexp_store.stimuli.made.workers import png, spread
-from fexp_store.stimuli.sets import made_before, read_set, register, stimulus
+from fexp_store.stimuli.made.workers import spread
+from fexp_store.stimuli.recipe import Morphing, as_data
+from fexp_store.stimuli.sets import Made, made_before, read_set, register, stimulus
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.storage import Storage
@@ -49,43 +52,17 @@ class _Pair:
 
 def morph_set(
     wh: Warehouse,
-    source_set: str,
     name: str,
-    continua: Sequence[Continuum],
+    recipe: Morphing,
+    rights: Rights = UNKNOWN,
     *,
-    levels: int = 101,
-    identities: int | None = None,
-    landmarks: Path | None = None,
-    warped: bool = False,
     started: Started = silent,
-) -> int:
+) -> Made:
     """Morph between expressions of each person of a set, and register the images as a set.
 
     A rendered set is rendered anew with interpolated weights. Photographs, and rendered faces
     with jitter, are warped by their landmarks and dissolved. The two ends of a continuum are the
     images of the set themselves.
-
-    Parameters
-    ----------
-    source_set, name : str
-        The set to morph, and the new set.
-    continua : sequence of (str, str)
-        Expression at level 0 and expression at level 1.
-    levels : int
-        Number of levels from 0 to 1, both included.
-    identities : int, optional
-        Number of people, the first of the set that have all expressions; by default all of those.
-    landmarks : Path, optional
-        CSV file or directory of ``.tem`` files; by default the warehouse's landmarks.
-    warped : bool
-        Whether to treat rendered faces as photographs.
-    started : callable, optional
-        Called with the number of images; returns a function called with the number made.
-
-    Returns
-    -------
-    int
-        Number of images in the new set.
 
     Raises
     ------
@@ -96,37 +73,37 @@ def morph_set(
         If the name is taken by another set.
     """
     check_name("stimulus set", name)
-    if not 2 <= levels <= 1001:
-        raise BadInput(f"A continuum has 2 to 1001 levels: got {levels}")
-    rows = _complete(read_set(wh, source_set), continua, identities)
-    warped = warped or landmarks is not None or not all(map(_by_weights, rows["attributes"]))
-    steps = tuple(step / (levels - 1) for step in range(levels))
+    continua = read_continua(recipe.continua)
+    rows = _complete(read_set(wh, recipe.of), continua, recipe.identities)
+    rendered = all(map(_by_weights, rows["attributes"]))
+    warped = recipe.warp or recipe.landmarks is not None or not rendered
+    data = as_data(recipe, **facts_of(wh, recipe), **({} if warped else renderer()))
+    if made := made_before(wh, name, data, rights):
+        return made
+    points = store.landmarks_of(wh, rows, recipe.landmarks) if warped else None
+    steps = tuple(step / (recipe.levels - 1) for step in range(recipe.levels))
     ends = _ends(rows, continua)
-    named = ", ".join("-".join(continuum) for continuum in continua)
+    how = "warped by landmarks" if warped else f"rendered with {' '.join(renderer().values())}"
     source = (
-        f"morphs of {source_set} (set {rows['set_sha256'][0]}), "
-        f"{'warped by landmarks' if warped else f'rendered with {renderer()}'}: {named}; "
-        f"{levels} levels, {len(ends) // len(continua)} identities"
+        f"morphs of {recipe.of} (set {rows['set_sha256'][0]}), {how}: "
+        f"{', '.join(map('-'.join, continua))}; "
+        f"{recipe.levels} levels, {len(ends) // len(continua)} identities"
     )
-    count = len(ends) * levels
-    if made_before(wh, name, source, count):
-        return count
-    points = landmark_store.landmarks_of(wh, rows, landmarks) if warped else None
     pairs = [_pair(first, second, steps[1:-1], points) for first, second in ends]
-    advance = started(count)
-    between = partial(_between, wh.storage, images.roots(wh.storage))
+    advance = started(len(ends) * recipe.levels)
+    roots = images.roots(wh.storage)
     morphs: list[dict[str, Any]] = []
-    made: dict[str, Points] = {}
+    marks: dict[str, Points] = {}
+    between = partial(_between, wh.storage, roots)
     for pair, faces in zip(pairs, spread(between, pairs), strict=True):
         digests = [images.keep(wh.storage, picture) for picture, _points in faces]
-        made |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
+        marks |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
         morphs += _rows(pair, steps, digests, source, len(morphs))
-        advance(levels)
-    landmark_store.store(wh, made)
+        advance(recipe.levels)
+    store.store(wh, marks)
     for row in rows.iter_rows(named=True):  # the ends stay readable without the source set's root
-        images.keep(wh.storage, images.read_registered(wh.storage, row, images.roots(wh.storage)))
-    register(wh, name, morphs)
-    return count
+        images.keep(wh.storage, images.read_registered(wh.storage, row, roots))
+    return Made(len(morphs), register(wh, name, morphs, data, rights))
 
 
 def _complete(
@@ -197,10 +174,11 @@ def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rende
             "fexp stimuli prepare"
         )
     start, end = pair.points
-    return [
-        (png(warp.morph(pictures[0], pictures[1], start, end, t)), (1 - t) * start + t * end)
-        for t in pair.levels
-    ]
+    made = []
+    for t in pair.levels:
+        picture = Image.fromarray(warp.morph(*pictures, start, end, t))
+        made.append((images.png_of(picture), (1 - t) * start + t * end))
+    return made
 
 
 def _weights(sitting: Sitting, continuum: Continuum, level: float) -> dict[str, float]:

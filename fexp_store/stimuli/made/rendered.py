@@ -11,16 +11,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC, NEUTRAL
+from fexp_store.faces.look import Look
 from fexp_store.faces.person import person, recipes
-from fexp_store.faces.render import Look, render_faces
+from fexp_store.faces.render import render_faces
 from fexp_store.progress import Started, silent
+from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli import images
-from fexp_store.stimuli.landmarks import store as landmark_store
-from fexp_store.stimuli.made.workers import png, spread
-from fexp_store.stimuli.sets import made_before, register, stimulus
+from fexp_store.stimuli.landmarks import store
+from fexp_store.stimuli.made.workers import spread
+from fexp_store.stimuli.recipe import Rendering, as_data
+from fexp_store.stimuli.sets import Made, made_before, register, stimulus
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 
@@ -29,6 +33,8 @@ ATTRIBUTE = "rendered"
 
 Rendered = tuple[bytes, NDArray[np.float64]]
 """A PNG, and the landmarks in it."""
+
+_LOOK = ("size", "greyscale", "oval_mask", "jitter", "seed")
 
 
 @dataclass(frozen=True)
@@ -67,80 +73,48 @@ class Sitting:
 def render_set(
     wh: Warehouse,
     name: str,
-    identities: int,
-    seed: int,
+    recipe: Rendering,
+    rights: Rights = UNKNOWN,
     *,
-    neutral: bool = False,
-    intensity: float = 1.0,
-    look: Look | None = None,
     started: Started = silent,
-) -> int:
+) -> Made:
     """Render people with the basic expressions and register the images as a set.
 
     The images are kept in the warehouse's ``images/`` and their 68 landmarks in its table
-    ``landmarks``. A set that was rendered before with the same parameters is left as it is.
-
-    Parameters
-    ----------
-    identities : int
-        Number of people.
-    seed : int
-        Of the people; the first people of a larger set with this seed are the same.
-    neutral : bool
-        Whether to render neutral faces too.
-    intensity : float
-        Strength of the expressions, above 0 and at most 1.5; 1 is the recipe.
-    look : Look, optional
-    started : callable, optional
-        Called with the number of images; returns a function called with the number rendered.
-
-    Returns
-    -------
-    int
-        Number of images in the set.
+    ``landmarks``. The first people of a larger set of one seed are the same.
 
     Raises
     ------
     Conflict
         If the name is taken by another set.
     BadInput
-        If a parameter is out of range, or the extra ``stimuli`` is not installed.
+        If the extra ``stimuli`` is not installed.
     """
     check_name("stimulus set", name)
-    if not 0 < intensity <= 1.5:
-        raise BadInput(f"The intensity must be above 0 and at most 1.5: got {intensity}")
-    look = look or Look()
-    expressions = (*BASIC, NEUTRAL) if neutral else BASIC
+    data = as_data(recipe, **renderer())
+    if made := made_before(wh, name, data, rights):
+        return made
+    expressions = (*BASIC, NEUTRAL) if recipe.neutral else BASIC
+    look = Look(**{key: getattr(recipe, key) for key in _LOOK})
     source = (
-        f"rendered with {renderer()}: {identities} identities, seed {seed}, "
-        f"intensity {intensity:g}, {look}"
+        f"rendered with {' '.join(renderer().values())}: {recipe.identities} identities, "
+        f"seed {recipe.seed}, intensity {recipe.intensity:g}, {look}"
     )
-    count = identities * len(expressions)
-    if made_before(wh, name, source, count):
-        return count
-    advance = started(count)
+    advance = started(recipe.identities * len(expressions))
     rows: list[dict[str, Any]] = []
     landmarks: dict[str, NDArray[np.float64]] = {}
-    sittings = [Sitting(seed, index, intensity, look) for index in range(identities)]
+    sittings = [Sitting(recipe.seed, i, recipe.intensity, look) for i in range(recipe.identities)]
     work = partial(render_expressions, expressions)
     for sitting, faces in zip(sittings, spread(work, sittings), strict=True):
+        who, attributes = f"{recipe.seed}-{sitting.index:03d}", {ATTRIBUTE: sitting.to_json()}
         for expression, (picture, points) in zip(expressions, faces, strict=True):
             digest = images.keep(wh.storage, picture)
             landmarks[digest] = points
-            rows.append(
-                stimulus(
-                    len(rows),
-                    digest,
-                    f"{seed}-{sitting.index:03d}",
-                    source,
-                    expression=expression,
-                    attributes={ATTRIBUTE: sitting.to_json()},
-                )
-            )
+            row = stimulus(len(rows), digest, who, source, expression=expression)
+            rows.append(row | {"attributes": attributes})
         advance(len(faces))
-    landmark_store.store(wh, landmarks)
-    register(wh, name, rows)
-    return count
+    store.store(wh, landmarks)
+    return Made(len(rows), register(wh, name, rows, data, rights))
 
 
 def render_expressions(expressions: tuple[str, ...], sitting: Sitting) -> list[Rendered]:
@@ -152,10 +126,10 @@ def render_weights(sitting: Sitting, weights: list[Mapping[str, float]]) -> list
     """Render one image of one person for each mapping of ARKit units to weights."""
     who = person(sitting.seed, sitting.index)
     faces = render_faces([who] * len(weights), weights, sitting.look)
-    return [(png(pixels), points) for pixels, points in faces]
+    return [(images.png_of(Image.fromarray(pixels)), points) for pixels, points in faces]
 
 
-def renderer() -> str:
+def renderer() -> dict[str, str]:
     """Name the renderer and its version.
 
     Raises
@@ -164,7 +138,7 @@ def renderer() -> str:
         If the extra ``stimuli`` is not installed.
     """
     try:
-        return f"anny {version('anny')}"
+        return {"renderer": "anny", "version": version("anny")}
     except PackageNotFoundError:
         raise BadInput(
             "Rendering faces needs the extra 'stimuli': pip install 'fexp-store[stimuli]'"

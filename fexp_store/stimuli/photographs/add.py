@@ -5,27 +5,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fexp_store.errors import BadInput
 from fexp_store.progress import Started, silent
+from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli import images
-from fexp_store.stimuli.photographs.filters import Choice, Doubles, choose
-from fexp_store.stimuli.photographs.listing import Photograph
+from fexp_store.stimuli.photographs.filters import choose, describe, doubled, incomplete
+from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
+from fexp_store.stimuli.photographs.listing import Photograph, list_directory, named
 from fexp_store.stimuli.photographs.manifests import read_manifest
-from fexp_store.stimuli.sets import register, stimulus
+from fexp_store.stimuli.recipe import Listing, as_data
+from fexp_store.stimuli.sets import Made, register, stimulus
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 
 
-def add_manifest(wh: Warehouse, name: str, manifest: Path, *, source: str | None = None) -> bool:
-    """Register all images that a manifest lists (see `read_manifest`).
+def add_manifest(wh: Warehouse, name: str, manifest: Path) -> bool:
+    """Register all images that a manifest lists; whether they were new (see `add_photographs`)."""
+    return add_photographs(wh, name, manifest, Listing()).new
 
-    Every image is decoded before anything is written. The images stay where they are.
 
-    Returns
-    -------
-    bool
-        False if this very set was registered before.
+def add_photographs(
+    wh: Warehouse,
+    name: str,
+    place: Path,
+    recipe: Listing,
+    rights: Rights = UNKNOWN,
+    *,
+    started: Started = silent,
+) -> Made:
+    """Verify the photographs of a directory, or that a manifest lists, and register them as a set.
+
+    Every image is decoded before anything is written. The images stay where they are; where that
+    is, is recorded for this machine only.
+
+    Parameters
+    ----------
+    place : Path
+        The directory, or the manifest (see `read_manifest`).
 
     Raises
     ------
@@ -34,74 +52,73 @@ def add_manifest(wh: Warehouse, name: str, manifest: Path, *, source: str | None
     Conflict
         If the name is taken by other images or labels.
     """
-    listed = choose(read_manifest(manifest), Choice(doubles=Doubles.keep))
-    return add_photographs(wh, name, manifest.parent, listed, source or manifest.name)
+    check_name("stimulus set", name)
+    photographs, source, remarks = find(place, recipe)
+    directory = (place.parent if recipe.of_manifest else place).resolve()
+    advance = started(len(photographs))
+    rows: list[dict[str, Any]] = []
+    for photograph in photographs:
+        rows.append(_row(len(rows), directory, photograph, source))
+        advance(1)
+    if recipe.copy:
+        for row in rows:
+            path = directory / row["file"]
+            if images.keep(wh.storage, images.read(path)) != row["image_sha256"]:
+                raise BadInput(f"The image {path} changed while it was registered; add it again.")
+    new = register(wh, name, rows, as_data(recipe), rights)
+    wh.storage.update_local(images.ROOTS, name, str(directory))
+    return Made(len(rows), new, remarks, incomplete(photographs))
 
 
-def add_photographs(
-    wh: Warehouse,
-    name: str,
-    directory: Path,
-    photographs: Sequence[Photograph],
-    source: str,
-    *,
-    copy: bool = False,
-    started: Started = silent,
-) -> bool:
-    """Verify photographs, and register them as a set.
-
-    Parameters
-    ----------
-    directory : Path
-        What the photographs' paths are relative to; it is recorded for this machine only.
-    source : str
-        Where the images come from.
-    copy : bool
-        Whether to keep the images in the warehouse's ``images/`` too.
-    started : callable, optional
-        Called with the number of images; returns a function called with the number verified.
-
-    Returns
-    -------
-    bool
-        False if this very set was registered before.
+def find(place: Path, recipe: Listing) -> tuple[list[Photograph], str, tuple[str, ...]]:
+    """Find the photographs of a recipe, say where they come from, and what is to be known of them.
 
     Raises
     ------
     BadInput
-        If an image cannot be used; nothing is registered.
-    Conflict
-        If the name is taken by other images or labels.
+        If they cannot be listed, or the recipe refuses them.
     """
-    check_name("stimulus set", name)
-    directory = directory.resolve()
-    advance = started(len(photographs))
-    rows = []
-    for number, photograph in enumerate(photographs):
-        digest = _verify(directory / photograph.file)
-        rows.append(
-            stimulus(
-                number,
-                digest,
-                photograph.identity,
-                source,
-                file=photograph.file,
-                expression=photograph.expression,
-                attributes=photograph.attributes,
-            )
+    listed, source, remarks = _listed(place, recipe)
+    chosen = choose(listed, recipe)
+    if cells := doubled(chosen):
+        remarks.append(f"Warning: {describe(cells)}.")
+    return chosen, source, tuple(remarks)
+
+
+def _listed(place: Path, recipe: Listing) -> tuple[Sequence[Photograph], str, list[str]]:
+    if recipe.layout is not None and recipe.pattern is not None:
+        raise BadInput("Give a layout or a pattern, not both.")
+    if recipe.of_manifest and place.is_dir():
+        raise BadInput(
+            f"{place} is a directory: say how its files are named with --layout or --pattern, "
+            "or give a manifest."
         )
-        advance(1)
-    if copy:
-        for photograph, row in zip(photographs, rows, strict=True):
-            path = directory / photograph.file
-            if images.keep(wh.storage, images.read(path)) != row["image_sha256"]:
-                raise BadInput(f"The image {path} changed while it was registered; add it again.")
-    new = register(wh, name, rows)
-    wh.storage.update_local(images.ROOTS, name, str(directory))
-    return new
+    if recipe.of_manifest:
+        return read_manifest(place), place.name, []
+    layout = (
+        known_layout(recipe.layout) if recipe.layout else layout_of_pattern(recipe.pattern or "")
+    )
+    found, remarks = list_directory(place, layout), []
+    if found.others:
+        ignored = f"{named(found.others)} in {place} not named like {layout.example}"
+        if recipe.strict:
+            raise BadInput(f"{ignored}; remove or rename them, or leave --strict out.")
+        remarks.append(f"Warning: ignored {ignored}.")
+    if found.left_out:
+        remarks.append(f"Left out {found.left_out} images of other expressions.")
+    return found.photographs, layout.source, remarks
 
 
-def _verify(path: Path) -> str:
+def _row(number: int, directory: Path, photograph: Photograph, source: str) -> dict[str, Any]:
+    path = directory / photograph.file
     content = images.read(path)
     images.check_picture(images.decode(content, str(path)), str(path))
-    return sha256(content).hexdigest()
+    return stimulus(
+        number,
+        sha256(content).hexdigest(),
+        photograph.identity,
+        source,
+        file=photograph.file,
+        expression=photograph.expression,
+        attributes=photograph.attributes,
+    )

@@ -4,68 +4,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 import polars as pl
 
 from fexp_store.errors import BadInput
-from fexp_store.expressions import BASIC, NEUTRAL, check_expression
+from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.stimuli.photographs.listing import Photograph
+from fexp_store.stimuli.recipe import Listing
 
 _NAMED = 3  # cells that a message names
 
 
-class Doubles(StrEnum):
-    """What to do about several images of one identity with one expression."""
-
-    refuse = "refuse"
-    first = "first"
-    keep = "keep"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which photographs to register.
-
-    Attributes
-    ----------
-    expressions : tuple of str
-        Expressions or aliases of them; empty for all.
-    where : mapping of str to str
-        Attributes and the value that each must have, in any case.
-    doubles : Doubles
-        `first` keeps the image that was listed first, which is the first by path in a directory.
-    """
-
-    expressions: tuple[str, ...] = ()
-    where: Mapping[str, str] = field(default_factory=dict)
-    doubles: Doubles = Doubles.refuse
-
-
-def choose(listed: Sequence[Photograph], choice: Choice) -> list[Photograph]:
+def choose(listed: Sequence[Photograph], recipe: Listing) -> list[Photograph]:
     """Apply the filters, then settle images in one cell.
 
     Raises
     ------
     BadInput
         If an expression or an attribute is unknown, nothing is left, or two images are in one
-        cell and `choice` refuses that.
+        cell and `recipe` refuses that.
     """
-    _check_where(listed, choice.where)
-    wanted = {check_expression(label) for label in choice.expressions} or {*BASIC, NEUTRAL}
+    conditions = recipe.conditions
+    _check_where(listed, conditions)
+    wanted = recipe.wanted or (*BASIC, NEUTRAL)
     chosen = [
         photograph
         for photograph in listed
         if photograph.expression in wanted
         and all(
             photograph.attributes.get(key, "").casefold() == value.casefold()
-            for key, value in choice.where.items()
+            for key, value in conditions.items()
         )
     ]
     if not chosen:
         raise BadInput(f"None of the {len(listed)} images passes the filters.")
-    return _settle(chosen, choice.doubles)
+    return _settle(chosen, recipe.settled)
 
 
 def incomplete(photographs: Sequence[Photograph]) -> pl.DataFrame:
@@ -99,14 +72,14 @@ def doubled(photographs: Sequence[Photograph]) -> dict[tuple[str, str], list[Pho
     return {cell: images for cell, images in cells.items() if len(images) > 1}
 
 
-def _settle(chosen: list[Photograph], doubles: Doubles) -> list[Photograph]:
+def _settle(chosen: list[Photograph], doubles: str) -> list[Photograph]:
     cells = doubled(chosen)
-    if doubles is Doubles.refuse and cells:
+    if doubles == "refuse" and cells:
         raise BadInput(
             f"{describe(cells)}: choose by an attribute{_differing(cells)}, "
             "or give --doubles first, or --doubles keep to register all of them."
         )
-    if doubles is Doubles.first:
+    if doubles == "first":
         first = {cell: images[0] for cell, images in cells.items()}
         return [p for p in chosen if first.get((p.identity, p.expression), p) is p]
     return chosen

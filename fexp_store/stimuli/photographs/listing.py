@@ -34,7 +34,7 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Found:
     """What a directory holds.
 
     Attributes
@@ -52,7 +52,7 @@ class Listing:
     left_out: int
 
 
-def list_directory(directory: Path, layout: Layout) -> Listing:
+def list_directory(directory: Path, layout: Layout) -> Found:
     """Find the photographs of a layout, at any depth; files that start with a dot do not count.
 
     Raises
@@ -63,7 +63,8 @@ def list_directory(directory: Path, layout: Layout) -> Listing:
     """
     names = _file_names(directory)
     labels = _labels(directory, names, layout) if layout.labels_file else None
-    listing = Listing([], [], 0)
+    photographs: list[Photograph] = []
+    others: list[str] = []
     left_out = 0
     for name in names:
         if labels is not None and name.rsplit("/", 1)[-1] == layout.labels_file:
@@ -71,25 +72,25 @@ def list_directory(directory: Path, layout: Layout) -> Listing:
         fields = layout.fields(name)
         label = _label(fields, labels)
         if fields is None or label is None:
-            listing.others.append(name)
+            others.append(name)
             continue
         try:
             expression = check_expression(label, layout.name)
         except BadInput:
-            listing.others.append(name)
+            others.append(name)
             continue
         if not expression:
             left_out += 1
             continue
         identity = fields.pop("identity")
         attributes = {k: v for k, v in fields.items() if k != "expression" and v}
-        listing.photographs.append(Photograph(name, identity, expression, attributes))
-    if not listing.photographs:
+        photographs.append(Photograph(name, identity, expression, attributes))
+    if not photographs:
         raise BadInput(
             f"No file in {directory} fits {layout.example} ({layout.source}); there are "
-            f"{named(listing.others) if listing.others else 'only expressions that are left out'}."
+            f"{named(others) if others else 'only expressions that are left out'}."
         )
-    return Listing(listing.photographs, listing.others, left_out)
+    return Found(photographs, others, left_out)
 
 
 def named(names: Sequence[str]) -> str:
