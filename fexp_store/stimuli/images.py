@@ -64,6 +64,13 @@ def check_picture(image: Image.Image, name: str) -> None:
         raise BadInput(f"{name} has only {width} x {height} pixels.")
 
 
+def png_of(image: Image.Image) -> bytes:
+    """Encode an image as PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="png")
+    return buffer.getvalue()
+
+
 def read(path: Path) -> bytes:
     """Read an image file whole; BadInput names the file if that is not possible."""
     try:

@@ -10,7 +10,7 @@ import polars as pl
 
 from fexp_store import schemas
 from fexp_store.progress import Bar
-from fexp_store.stimuli.made.workers import png
+from fexp_store.stimuli.images import png_of
 from fexp_store.stimuli.sheets import stimuli_sheet
 from fexp_store.study.file import read_study
 from fexp_store.study.run import run_study

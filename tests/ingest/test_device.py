@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fexp_store import BadInput
+from fexp_store.ingest import Options
 from fexp_store.ingest.device import Device, choose
 from fexp_store.networks.architectures.dlib_face import LAYERS, PREPROCESSING, DlibFaceResNet
 from fexp_store.networks.forward import activations
@@ -86,5 +87,5 @@ def test_a_device_is_chosen_or_refused_in_one_sentence() -> None:
             choose("cuda", "fp32")
     with pytest.raises(BadInput, match="tf32 needs a cuda device"):
         choose("cpu", "tf32")
-    with pytest.raises(BadInput, match="one of auto, cpu, cuda, mps"):
-        choose("tpu", "fp32")
+    with pytest.raises(BadInput, match="device must be auto, cpu, cuda or mps, not 'tpu'"):
+        Options(device="tpu")

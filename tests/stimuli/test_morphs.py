@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,14 +17,13 @@ from support.writing import Fexp, state
 from fexp_store import Warehouse
 from fexp_store.continua import PAPER, read_continua
 from fexp_store.errors import BadInput, Conflict
-from fexp_store.faces.render import Look
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks.store import landmarks_of
 from fexp_store.stimuli.made import warp
-from fexp_store.stimuli.made.morphed import morph_set
-from fexp_store.stimuli.made.prepared import EYES_AT, Preparation, prepare_picture, prepare_set
-from fexp_store.stimuli.made.rendered import render_set
+from fexp_store.stimuli.made.prepared import EYES_AT, prepare_picture
+from fexp_store.stimuli.make import make_set
 from fexp_store.stimuli.photographs.add import add_manifest
+from fexp_store.stimuli.recipe import Morphing, Preparation, Rendering
 from fexp_store.stimuli.sets import read_set
 
 HAPPINESS_ANGER = (("happiness", "anger"),)
@@ -35,10 +35,14 @@ Points = NDArray[np.float64]
 def wh(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Two rendered people, morphed by parameters and as photographs."""
     wh = Warehouse.create(tmp_path_factory.mktemp("morphs") / "warehouse")
-    render_set(wh, "faces", 2, 1, look=Look(size=SIDE))
-    morph_set(wh, "faces", "rendered", HAPPINESS_ANGER, levels=11)
-    morph_set(wh, "faces", "warped", HAPPINESS_ANGER, levels=11, warped=True)
+    make_set(wh, "faces", Rendering(identities=2, seed=1, size=SIDE))
+    make_set(wh, "rendered", morphing("faces", levels=11))
+    make_set(wh, "warped", morphing("faces", levels=11, warp=True))
     return wh
+
+
+def morphing(of: str, **options: Any) -> Morphing:
+    return Morphing(of=of, continua="happiness-anger", **options)
 
 
 def pixels(wh: Warehouse, row: dict[str, object]) -> NDArray[np.float64]:
@@ -146,9 +150,9 @@ def test_a_ramp_is_sampled_exactly() -> None:
 
 def test_the_same_morph_again_is_nothing_to_do_and_another_is_a_conflict(wh: Warehouse) -> None:
     before = state(wh)
-    assert morph_set(wh, "faces", "rendered", HAPPINESS_ANGER, levels=11) == 22
+    assert make_set(wh, "rendered", morphing("faces", levels=11)).images == 22
     with pytest.raises(Conflict, match="choose another name"):
-        morph_set(wh, "faces", "rendered", HAPPINESS_ANGER, levels=5)
+        make_set(wh, "rendered", morphing("faces", levels=5))
     assert state(wh) == before
 
 
@@ -160,12 +164,12 @@ def test_a_warehouse_made_before_there_were_landmarks_opens(
     older = Warehouse(empty.location)
     assert older.frame("SELECT count(*) AS n FROM landmarks")["n"].to_list() == [0]
     with pytest.raises(BadInput, match="There are no landmarks of 1-000"):
-        morph_set(older, "set", "new", HAPPINESS_ANGER)
+        make_set(older, "new", morphing("set"))
 
 
 def test_jittered_faces_are_warped(wh: Warehouse) -> None:
-    render_set(wh, "jittered", 1, 1, look=Look(size=32, jitter=1.0, seed=1))
-    morph_set(wh, "jittered", "jittered_morphs", HAPPINESS_ANGER, levels=3)
+    make_set(wh, "jittered", Rendering(identities=1, seed=1, size=32, jitter=1.0))
+    make_set(wh, "jittered_morphs", morphing("jittered", levels=3))
     assert "warped by landmarks" in read_set(wh, "jittered_morphs")["source"][0]
 
 
@@ -201,9 +205,9 @@ def test_preparing_aligns_the_eyes_and_records_the_origin(
     empty: Warehouse, photographs: Path
 ) -> None:
     add_manifest(empty, "tilted", photographs / "manifest.csv")
-    how = Preparation(greyscale=True, oval_mask=True, align_eyes=True, size=64)
-    count = prepare_set(empty, "tilted", "ready", how, landmarks=photographs / "landmarks.csv")
-    assert count == 12
+    masked = {"greyscale": True, "oval_mask": True, "landmarks": photographs / "landmarks.csv"}
+    how = Preparation(of="tilted", align="eyes", size=64, **masked)
+    assert make_set(empty, "ready", how).images == 12
     before, after = read_set(empty, "tilted").to_dicts(), read_set(empty, "ready")
     for old, new in zip(before, after.to_dicts(), strict=True):
         assert (new["identity"], new["expression"]) == (old["identity"], old["expression"])
@@ -217,7 +221,7 @@ def test_preparing_aligns_the_eyes_and_records_the_origin(
         eyes = [points[36:42].mean(axis=0), points[42:48].mean(axis=0)]
         assert np.allclose(eyes, EYES_AT * 64 - 0.5)
     # Prepared photographs are morphed with the landmarks that preparing them stored.
-    assert morph_set(empty, "ready", "morphs", HAPPINESS_ANGER, levels=3, identities=1) == 3
+    assert make_set(empty, "morphs", morphing("ready", levels=3, identities=1)).images == 3
 
 
 def test_aligned_pixels_are_where_the_aligned_landmarks_say() -> None:
@@ -226,7 +230,7 @@ def test_aligned_pixels_are_where_the_aligned_landmarks_say() -> None:
     points[36:42], points[42:48] = [40, 30], [80, 42]
     for column, row in ((40, 30), (80, 42)):
         picture[row - 2 : row + 3, column - 2 : column + 3] = 255
-    made, marks = prepare_picture(picture, points, Preparation(align_eyes=True, size=100))
+    made, marks = prepare_picture(picture, points, Preparation(of="any", align="eyes", size=100))
     assert np.allclose(marks[[36, 42]], EYES_AT * 100 - 0.5)
     for column, row in np.round(marks[[36, 42]]).astype(int):
         assert made[row, column].min() > 200
@@ -241,7 +245,7 @@ def test_webmorph_templates_are_read(empty: Warehouse, photographs: Path, tmp_pa
         lines = [f"{x}\t{y}" for x, y in points]
         text = "\n".join(["189", *lines, "1", "0", "2", "0 1"])
         (tmp_path / f"{path.stem}.tem").write_text(text)
-    prepare_set(empty, "set", "new", Preparation(align_eyes=True, size=64), landmarks=tmp_path)
+    make_set(empty, "new", Preparation(of="set", align="eyes", size=64, landmarks=tmp_path))
     for points in landmarks_of(empty, read_set(empty, "new"), None).values():
         assert np.allclose(points[:2], EYES_AT * 64 - 0.5)
 
@@ -285,7 +289,10 @@ BAD_MORPHS = {
     "an unknown set": (("none", "new"), "There is no stimulus set 'none'"),
     "nobody": (("set", "new", "--continua", "neutral-anger"), "Nobody in the set has all of"),
     "too many": (("set", "new", "--identities", "9"), "Only 2 identities have all of"),
-    "one level": (("set", "new", "--levels", "1"), "2 to 1001 levels"),
+    "one level": (
+        ("set", "new", "--levels", "1"),
+        "levels must be a whole number from 2 to 1001, not 1",
+    ),
     "a name": (("set", "a b"), "'a b' cannot name a stimulus set"),
 }
 
@@ -318,4 +325,4 @@ def test_rendering_takes_its_options_and_the_sheet_shows_levels(
     with Image.open(tmp_path / "m.png") as sheet:
         assert sheet.size == (3 * 132 + 4, 7 * 150 + 4)
     wrong = fexp(*run, "render", "other", "--intensity", "2")
-    assert "The intensity must be above 0 and at most 1.5" in wrong.stderr
+    assert "intensity must be a number above 0 and at most 1.5" in wrong.stderr

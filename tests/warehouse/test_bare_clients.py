@@ -27,7 +27,7 @@ X = pl.col("activation").cast(pl.Float64)
 
 @pytest.fixture(scope="module")
 def plain(ingested: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(ingested.rebuild_catalog()), read_only=True) as connection:
+    with duckdb.connect(ingested.rebuild_catalog(), read_only=True) as connection:
         yield connection
 
 

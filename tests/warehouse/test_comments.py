@@ -20,7 +20,7 @@ TABLES = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.glob
 
 @pytest.fixture(scope="module")
 def plain(ingested: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(str(ingested.rebuild_catalog()), read_only=True) as connection:
+    with duckdb.connect(ingested.rebuild_catalog(), read_only=True) as connection:
         yield connection
 
 

@@ -17,9 +17,12 @@ from numpy.typing import NDArray
 from support.writing import state, write_fragment
 
 from fexp_store import Warehouse
-from fexp_store.warehouse import fragments, tables
-from fexp_store.warehouse.files import file_sha256
-from fexp_store.warehouse.fragments import Identity, Partition
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.commit import commit, discard
+from fexp_store.warehouse.activations.fragment import ContentId
+from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.storage import file_sha256, storage_of
 
 
 def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
@@ -28,13 +31,13 @@ def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
     return np.maximum(values, 0).astype(np.float32)
 
 
-HERE = Partition("net", "conv1:pre", "set1")
+HERE = Place("net", "conv1:pre", "set1")
 
 
 def test_a_file_is_sorted_checksummed_and_holds_whole_units_in_a_row_group(tmp_path: Path) -> None:
     values = relu_like(240, 10_000)
     path = tmp_path / "f.parquet"
-    size, digest = fragments.write_file(path, values, 100)
+    size, digest = write_file(storage_of(tmp_path), path.name, values, 100)
     assert (size, digest) == (path.stat().st_size, file_sha256(path))
     file = pq.ParquetFile(path)
     groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
@@ -57,21 +60,21 @@ def test_a_file_is_sorted_checksummed_and_holds_whole_units_in_a_row_group(tmp_p
 
 def test_the_long_table_is_little_larger_than_its_non_zero_values(tmp_path: Path) -> None:
     values = relu_like(240, 20_000)
-    size, _ = fragments.write_file(tmp_path / "f.parquet", values, 0)
+    size, _ = write_file(storage_of(tmp_path), "f.parquet", values, 0)
     assert size <= 1.25 * np.count_nonzero(values) * 4
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     with pytest.raises(NotImplementedError):
-        fragments.write_file(path, relu_like(3, 5).astype(str), 0)
+        write_file(storage_of(tmp_path), path.name, relu_like(3, 5).astype(str), 0)
     assert not path.exists()
 
 
 def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
     fragment = write_fragment(empty, relu_like(10, 20), 0, HERE)
     assert empty.frame("FROM activations").is_empty()
-    assert fragments.commit(empty.storage, [fragment]) == [fragment]
+    assert commit(empty.storage, [fragment]) == [fragment]
     rows = empty.frame("FROM activations ORDER BY unit_id, stimulus_id")
     assert (rows["activation"].to_numpy() == relu_like(10, 20).T.ravel()).all()
     assert rows["layer"].unique().to_list() == ["conv1:pre"]
@@ -80,10 +83,10 @@ def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
 
 @pytest.mark.parametrize(("start", "n"), [(0, 10), (5, 10), (9, 1), (0, 30)])
 def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: int, n: int) -> None:
-    fragments.commit(empty.storage, [write_fragment(empty, relu_like(10, 4), 0, HERE)])
+    commit(empty.storage, [write_fragment(empty, relu_like(10, 4), 0, HERE)])
     late = write_fragment(empty, relu_like(n, 4), start, HERE)
-    elsewhere = write_fragment(empty, relu_like(n, 4), start, replace(HERE, stimulus_set="set2"))
-    assert fragments.commit(empty.storage, [late, elsewhere]) == [elsewhere]
+    elsewhere = write_fragment(empty, relu_like(n, 4), start, HERE._replace(stimulus_set="set2"))
+    assert commit(empty.storage, [late, elsewhere]) == [elsewhere]
     assert not (Path(empty.location) / "activations" / late.path).exists()
     assert empty.frame("FROM activations WHERE stimulus_set = 'set1'").height == 40
     assert empty.frame("FROM fragments").height == 2
@@ -91,17 +94,18 @@ def test_stimuli_that_are_stored_are_not_stored_again(empty: Warehouse, start: i
 
 def test_discarding_spares_what_is_committed(empty: Warehouse) -> None:
     kept, lost = (write_fragment(empty, relu_like(3, 4), 0, HERE) for _ in range(2))
-    fragments.commit(empty.storage, [kept])
+    commit(empty.storage, [kept])
     before = state(empty)
-    fragments.discard(empty.storage, [kept.path, lost.path])
+    discard(empty.storage, [kept.path, lost.path])
     assert (Path(empty.location) / "activations" / kept.path).exists()
     assert not (Path(empty.location) / "activations" / lost.path).exists()
     assert state(empty)[0] == before[0]
 
 
 def _commit(root: str, start: int, run: str, layer: str) -> int:
-    fragment = write(Path(root), relu_like(10, 50), start, replace(HERE, layer=layer), run)
-    return len(fragments.commit(Path(root), [fragment]))
+    wh = Warehouse(root)
+    fragment = write_fragment(wh, relu_like(10, 50), start, HERE._replace(layer=layer), run)
+    return len(commit(wh.storage, [fragment]))
 
 
 def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehouse) -> None:
@@ -130,14 +134,14 @@ def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehou
 
 @given(name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,30}", fullmatch=True))
 def test_a_layer_name_survives_its_path(name: str) -> None:
-    path = Partition("n", name, "s").path
+    path = Place("n", name, "s").path
     assert len(Path(path).parts) == 3
     with duckdb.connect() as connection:
         parsed = connection.execute("SELECT url_decode($1)", [Path(path).parts[1]]).fetchone()
     assert parsed == (f"layer={name}",)
 
 
-IDENTITY = Identity("w", "a", "p", "conv1", None, "fp32")
+CONTENT = ContentId("w", "a", "p", "conv1", None, "fp32")
 
 
 @pytest.mark.parametrize(
@@ -153,8 +157,8 @@ IDENTITY = Identity("w", "a", "p", "conv1", None, "fp32")
 )
 def test_every_input_is_part_of_a_fragments_identity(changed: dict[str, object]) -> None:
     images = ["i1", "i2"]
-    before = IDENTITY.fragment_id(images)
-    assert replace(IDENTITY).fragment_id(list(images)) == before
-    assert replace(IDENTITY, **changed).fragment_id(images) != before  # type: ignore[arg-type]
-    assert IDENTITY.fragment_id(["i2", "i1"]) != before
-    assert IDENTITY.fragment_id(["i1"]) != before
+    before = CONTENT.fragment_id(images)
+    assert replace(CONTENT).fragment_id(list(images)) == before
+    assert replace(CONTENT, **changed).fragment_id(images) != before  # type: ignore[arg-type]
+    assert CONTENT.fragment_id(["i2", "i1"]) != before
+    assert CONTENT.fragment_id(["i1"]) != before

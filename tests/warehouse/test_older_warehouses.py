@@ -11,9 +11,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
-from conftest import write_photographs
 from deltalake import DeltaTable, write_deltalake
 from polars.testing import assert_frame_equal
+from support.writing import write_photographs
 
 from fexp_store import Damaged, Warehouse, schemas
 from fexp_store.ingest import ingest
@@ -38,7 +38,7 @@ def older(own_copy: Warehouse) -> Warehouse:
     store_comparison(own_copy, "1")
     for name in tables.names():
         schema = schemas.tables()[name]
-        path = own_copy.root / name
+        path = own_copy.storage.uri(name)
         kept = [field for field in schema.arrow if field.name not in ADDED.get(name, [])]
         rows = DeltaTable(path).to_pyarrow_table().select([field.name for field in kept])
         fields = [field.with_metadata({"comment": "As it was put then."}) for field in kept]
@@ -47,10 +47,10 @@ def older(own_copy: Warehouse) -> Warehouse:
             DeltaTable.create(path, pa.schema(fields), partition_by=list(schema.partition_by))
             bare = pa.schema([field.remove_metadata() for field in kept])
             write_deltalake(path, rows.cast(bare), mode="append")
-    shutil.rmtree(own_copy.root / "landmarks")
-    marker = own_copy.root / "warehouse.json"
+    shutil.rmtree(own_copy.storage.uri("landmarks"))
+    marker = Path(own_copy.location) / "warehouse.json"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 1}))
-    return Warehouse(own_copy.root)
+    return Warehouse(own_copy.location)
 
 
 def store_comparison(wh: Warehouse, n: str, **more: str) -> None:
@@ -62,7 +62,7 @@ def store_comparison(wh: Warehouse, n: str, **more: str) -> None:
 
 def test_what_is_missing_reads_as_null(ingested: Warehouse, older: Warehouse) -> None:
     for name, added in ADDED.items():
-        fields = DeltaTable(older.root / name).schema().fields
+        fields = DeltaTable(older.storage.uri(name)).schema().fields
         assert not set(added) & {field.name for field in fields}
         rows = tables.read(older.storage, name)
         assert rows.columns == schemas.tables()[name].arrow.names
@@ -74,7 +74,7 @@ def test_what_is_missing_reads_as_null(ingested: Warehouse, older: Warehouse) ->
 
 
 def test_a_bare_client_sees_the_new_columns_as_null(older: Warehouse) -> None:
-    with duckdb.connect(str(older.rebuild_catalog()), read_only=True) as plain:
+    with duckdb.connect(older.rebuild_catalog(), read_only=True) as plain:
         for name, added in ADDED.items():
             columns = ", ".join(added)
             (found,) = plain.sql(f"SELECT DISTINCT {columns} FROM {name.split('/')[-1]}").fetchall()
@@ -111,8 +111,8 @@ def test_writers_that_add_the_same_columns_at_once_lose_nothing(older: Warehouse
 
 def test_only_tables_of_later_versions_are_made_when_asked_for(older: Warehouse) -> None:
     for name in ("landmarks", "results/comparison"):
-        shutil.rmtree(older.root / name, ignore_errors=True)
+        shutil.rmtree(older.storage.uri(name), ignore_errors=True)
         assert tables.read(older.storage, name).is_empty()
-    shutil.rmtree(older.root / "stimuli")
+    shutil.rmtree(older.storage.uri("stimuli"))
     with pytest.raises(Damaged, match="The table stimuli is missing"):
         tables.read(older.storage, "stimuli")

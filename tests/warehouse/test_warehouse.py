@@ -17,7 +17,7 @@ from support.writing import state, write_photographs
 from fexp_store import BadInput, Conflict, Damaged, NotFound, Warehouse, schemas
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import catalog, tables
-from fexp_store.warehouse.files import inside
+from fexp_store.warehouse.storage import inside
 
 QUESTION = """
 SELECT stimulus_id, count(*) AS n, sum(activation::DECIMAL(18, 6)) AS total

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from PIL import Image
 
 from fexp_store.continua import Continuum, read_continua
 from fexp_store.errors import BadInput
@@ -26,7 +27,7 @@ from fexp_store.stimuli.made.rendered import (
     render_weights,
     renderer,
 )
-from fexp_store.stimuli.made.workers import png, spread
+from fexp_store.stimuli.made.workers import spread
 from fexp_store.stimuli.recipe import Morphing, as_data
 from fexp_store.stimuli.sets import Made, made_before, read_set, register, stimulus
 from fexp_store.warehouse import Warehouse
@@ -173,10 +174,11 @@ def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rende
             "fexp stimuli prepare"
         )
     start, end = pair.points
-    return [
-        (png(warp.morph(pictures[0], pictures[1], start, end, t)), (1 - t) * start + t * end)
-        for t in pair.levels
-    ]
+    made = []
+    for t in pair.levels:
+        picture = Image.fromarray(warp.morph(*pictures, start, end, t))
+        made.append((images.png_of(picture), (1 - t) * start + t * end))
+    return made
 
 
 def _weights(sitting: Sitting, continuum: Continuum, level: float) -> dict[str, float]:

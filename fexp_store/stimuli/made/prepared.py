@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fexp_store.errors import BadInput
 from fexp_store.faces.oval import oval
@@ -17,7 +18,7 @@ from fexp_store.stimuli.landmarks import store
 from fexp_store.stimuli.made import warp
 from fexp_store.stimuli.made.origin import facts_of
 from fexp_store.stimuli.made.rendered import ATTRIBUTE, Rendered
-from fexp_store.stimuli.made.workers import png, spread
+from fexp_store.stimuli.made.workers import spread
 from fexp_store.stimuli.recipe import Preparation, as_data
 from fexp_store.stimuli.sets import Made, made_before, own, read_set, register
 from fexp_store.warehouse import Warehouse
@@ -129,7 +130,7 @@ def _prepare(
     content = images.read_registered(storage, row, roots)
     picture = np.asarray(images.decode(content, row["file"] or "image").convert("RGB"))
     made, marks = prepare_picture(picture, points, recipe)
-    return png(made), marks
+    return images.png_of(Image.fromarray(made)), marks
 
 
 def _onto_eyes(points: Points, side: int) -> tuple[Points, Points]:

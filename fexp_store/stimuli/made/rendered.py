@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC, NEUTRAL
@@ -21,7 +22,7 @@ from fexp_store.progress import Started, silent
 from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store
-from fexp_store.stimuli.made.workers import png, spread
+from fexp_store.stimuli.made.workers import spread
 from fexp_store.stimuli.recipe import Rendering, as_data
 from fexp_store.stimuli.sets import Made, made_before, register, stimulus
 from fexp_store.warehouse import Warehouse
@@ -125,7 +126,7 @@ def render_weights(sitting: Sitting, weights: list[Mapping[str, float]]) -> list
     """Render one image of one person for each mapping of ARKit units to weights."""
     who = person(sitting.seed, sitting.index)
     faces = render_faces([who] * len(weights), weights, sitting.look)
-    return [(png(pixels), points) for pixels, points in faces]
+    return [(images.png_of(Image.fromarray(pixels)), points) for pixels, points in faces]
 
 
 def renderer() -> dict[str, str]:

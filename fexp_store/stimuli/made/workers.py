@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from fexp_store.errors import FexpError
 
@@ -42,10 +37,3 @@ def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done
                 "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
                 "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
             ) from None
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode an image, of shape (height, width, 3), as PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="png")
-    return buffer.getvalue()
