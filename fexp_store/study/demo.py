@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 
-import numpy as np
 import polars as pl
 
 from fexp_store import schemas
@@ -69,5 +68,5 @@ def _show_best_unit(wh: Warehouse) -> tuple[pl.DataFrame, str | None]:
     ).sort("activation", descending=True)
     captions = [f"{e} {a:.3g}" for e, a in top.select("expression", "activation").iter_rows()]
     sheet = f"reports/{network}_{layer}_unit_{unit['unit_id'][0]}.png"
-    wh.storage.write(sheet, png(np.asarray(stimuli_sheet(wh, top, captions))))
+    wh.storage.write(sheet, png_of(stimuli_sheet(wh, top, captions)))
     return unit, wh.storage.uri(sheet)
