@@ -38,8 +38,7 @@ lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	$(BIN)/mypy -p fexp_store
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.dev  ## write docs/sql.md from the catalog, and build the documentation strictly
-	$(BIN)/python docs/generate.py
+docs: $(VENV)/.dev  ## build the documentation strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev  ## measure against the floors (docs/benchmarks.md)

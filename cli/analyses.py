@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
     """Add a command for every analysis of the list."""
     for name in ANALYSES:
         found = analysis(name)
-        make = _of_several if found.several else _of_each
+        make = _of_several if found.compares else _of_each
         app.command(name, help=found.help)(make(found))
 
 

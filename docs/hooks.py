@@ -1,20 +1,36 @@
-"""Writes the reference of the command line into cli.md from the commands themselves."""
+"""Writes what the code says of itself into pages: commands, views and macros."""
 
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from typer.main import get_command
 
+from fexp_store import Warehouse, schemas
 from fexp_store.cli import app
 
-MARKER = "<!-- commands -->"
+PUBLIC = "WHERE database_name = 'catalog' AND schema_name = 'main'"
+VIEWS = f"SELECT view_name, comment FROM duckdb_views() {PUBLIC} ORDER BY ALL"
+COLUMNS = "SELECT column_name, data_type, comment FROM duckdb_columns() "
+COLUMNS += f"{PUBLIC} AND table_name = $view ORDER BY column_index"
+MACROS = f"SELECT function_name, comment FROM duckdb_functions() {PUBLIC} ORDER BY ALL"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the marker in a page by the reference."""
-    return markdown.replace(MARKER, "\n".join(_reference(get_command(app), "fexp")))
+    """Replace the markers in a page by what they stand for."""
+    markdown = markdown.replace(
+        "<!-- commands -->", "\n".join(_reference(get_command(app), "fexp"))
+    )
+    if "<!-- views -->" in markdown:
+        with TemporaryDirectory() as folder:
+            wh = Warehouse.create(Path(folder) / "warehouse")
+            for marker, lines in (("views", _views(wh)), ("macros", _macros(wh))):
+                markdown = markdown.replace(f"<!-- {marker} -->", "\n".join(lines))
+    return markdown
 
 
 def _reference(command: Any, name: str) -> list[str]:
@@ -39,3 +55,35 @@ def _option(parameter: Any) -> str:
         "" if parameter.required or default is False else f"`{default}`" if default != "" else ""
     )
     return f"| {names} | {shown} | {getattr(parameter, 'help', '') or ''} |"
+
+
+def _views(wh: Warehouse) -> list[str]:
+    lines = []
+    for view, comment in wh.frame(VIEWS).iter_rows():
+        lines += [f"### `{view}`", "", _escaped(comment), ""]
+        lines += ["| column | type | |", "| --- | --- | --- |"]
+        for column, kind, meaning in wh.frame(COLUMNS, view=view).iter_rows():
+            lines.append(f"| `{column}` | {kind} | {_escaped(meaning)} |")
+        lines.append("")
+    return lines
+
+
+def _macros(wh: Warehouse) -> list[str]:
+    lines = []
+    for macro, comment in wh.frame(MACROS).iter_rows():
+        found = re.search(r"CREATE MACRO (.*?) AS TABLE", schemas.sql("macros")[macro], re.DOTALL)
+        assert found is not None
+        call = re.sub(r"\s+", " ", found[1]).replace("( ", "(").replace(" )", ")")
+        text = re.sub(r"^- (.*?):", _code, _escaped(comment), flags=re.MULTILINE)
+        # Markdown wants an empty line before a list and after it.
+        text = re.sub(r"^(\w.*:)\n(?=- )", r"\n\1\n\n", text, flags=re.MULTILINE)
+        lines += [f"### `{macro}`", "", f"    {call}", "", text, ""]
+    return lines
+
+
+def _code(names: re.Match[str]) -> str:
+    return "- " + ", ".join(f"`{name}`" for name in names[1].split(", ")) + ":"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([*|])", r"\\\1", text)

@@ -46,8 +46,8 @@ class Analysis:
         Makes the sentences that the command adds.
     reads : callable
         Tells the runs that it would read now, as parameters; a run of other ones is out of date.
-    several : bool
-        Whether it is run on several places at once.
+    compares : tuple of str
+        The analyses whose results it compares; it is then run on several places at once.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Analysis:
     shown: Callable[[Any], pl.DataFrame]
     said: Callable[[Any], Iterable[str]] = lambda _found: ()
     reads: Callable[[Warehouse, Any, Any], dict[str, Any]] = lambda _wh, _on, _options: {}
-    several: bool = False
+    compares: tuple[str, ...] = ()
 
     def parameters(self, wh: Warehouse, on: On, options: Any) -> dict[str, Any]:
         """Return all that a run is recorded with."""

@@ -15,7 +15,7 @@ from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.study.file import DeclaredNetwork, Study
 from fexp_store.study.sets import check_declared
-from fexp_store.study.steps import Step, analyses, preparations
+from fexp_store.study.steps import Step, Token, analyses, preparations
 from fexp_store.warehouse import Warehouse
 
 _STEPS = {"step": pl.String, "done": pl.Boolean, "why": pl.String}
@@ -37,9 +37,14 @@ def check(wh: Warehouse, study: Study) -> pl.DataFrame:
         one, a file is not there, or a network has not the layers; the message gives the line.
     """
     _check_declarations(wh, study)
-    rows = []
+    rows: list[tuple[str, bool, str | None]] = []
+    missing: set[Token] = set()
     for step in (*preparations(wh, study), *analyses(wh, study)):
         why = step.missing()
+        if why is None and missing & step.reads():
+            why = "reads what is missing above"
+        if why is not None:
+            missing |= step.makes()
         rows.append((step.what, why is None, why))
     return pl.DataFrame(rows, schema=_STEPS, orient="row")
 

@@ -14,7 +14,7 @@ from fexp_store.progress import Bar
 from fexp_store.rights import Rights
 from fexp_store.stimuli.make import check_set, make_set
 from fexp_store.stimuli.recipe import Listing, Morphing, Preparation, Recipe, Rendering
-from fexp_store.stimuli.sets import has_set
+from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.section import Section
 from fexp_store.warehouse import Warehouse
 
@@ -109,7 +109,7 @@ def check_declared(wh: Warehouse, declared: DeclaredSet) -> None:
     try:
         if declared.recipe is not None:
             check_set(wh, name, declared.recipe, declared.rights, images=declared.images)
-        elif not has_set(wh, name):
+        elif stored_set(wh, name) is None:
             raise BadInput(
                 f"The set {name} is not registered; give a manifest, directory, render, morph or "
                 "prepare."

@@ -12,11 +12,15 @@ from fexp_store.analyses.analysis import On
 from fexp_store.ingest import ingest
 from fexp_store.networks.records import has_network
 from fexp_store.progress import Bar
-from fexp_store.stimuli.sets import has_set
+from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.file import DeclaredAnalysis, DeclaredNetwork, Study
 from fexp_store.study.sets import make_declared
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.runs import Finished
+
+Token = str | tuple[str, str, str]
+"""A run by its id or, where there is none yet, kind, network and layer."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +35,22 @@ class Step:
         Why it must be run, for people; None if the warehouse has it.
     run : callable
         Does it; given what makes a progress bar (analyses share one, and make none).
+    makes, reads : callable
+        Tokens of the results that it would make anew, and of those that it reads: an analysis that
+        reads what is missing is missing too.
     """
 
     what: str
     missing: Callable[[], str | None]
     run: Callable[[Bar], Any]
+    makes: Callable[[], set[Token]] = set
+    reads: Callable[[], set[Token]] = set
 
 
 def preparations(wh: Warehouse, study: Study) -> Iterator[Step]:
     """Sets, networks and activations, in an order in which they can be made."""
     for declared in study.sets:
-        missing = partial(_unless, has_set, wh, declared.name)
+        missing = partial(_unless, stored_set, wh, declared.name)
         yield Step(f"set {declared.name}", missing, partial(make_declared, wh, declared))
     for network in study.networks:
         missing = partial(_unless, has_network, wh, network.name)
@@ -66,7 +75,7 @@ def analyses(wh: Warehouse, study: Study) -> Iterator[Step]:
         ]
         sets = ", ".join(declared.sets)
         name = declared.analysis.name
-        if declared.analysis.several:
+        if declared.analysis.compares:
             yield _analysis(wh, declared, f"{name} {len(places)} layers on {sets}", places)
             continue
         for place in places:
@@ -78,14 +87,23 @@ def _analysis(wh: Warehouse, declared: DeclaredAnalysis, what: str, on: On) -> S
         what,
         partial(_out_of_date, wh, declared, on),
         lambda _bar: declared.analysis.run(wh, on, declared.options),
+        partial(_makes, wh, declared, on),
+        partial(_reads, wh, declared, on),
     )
+
+
+def _standing(
+    wh: Warehouse, declared: DeclaredAnalysis, on: On
+) -> tuple[Finished | None, dict[str, Any]]:
+    """Return the run that counts, and the parameters that the study wants it to have."""
+    wanted = declared.analysis.parameters(wh, on, declared.options)
+    key = declared.analysis.key(wanted)
+    return runs.newest(wh, declared.analysis.name, key), wanted
 
 
 def _out_of_date(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> str | None:
     """Say why an analysis must be run: done is what the run that counts has done just so."""
-    found = declared.analysis
-    wanted = found.parameters(wh, on, declared.options)
-    standing = runs.newest(wh, found.name, found.key(wanted))
+    standing, wanted = _standing(wh, declared, on)
     if standing is None:
         return "never run"
     differences = runs.differences(standing, wanted)
@@ -97,7 +115,24 @@ def _out_of_date(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> str | Non
     )
 
 
-def _unless(there: Callable[..., bool], *arguments: Any) -> str | None:
+def _makes(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> set[Token]:
+    standing, _ = _standing(wh, declared, on)
+    if standing is not None:
+        return {standing.run_id}
+    places = [on] if isinstance(on, Place) else on
+    return {(declared.analysis.name, place.network, place.layer) for place in places}
+
+
+def _reads(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> set[Token]:
+    found: set[Token] = set()
+    for value in declared.analysis.reads(wh, on, declared.options).values():
+        found |= set(value) if isinstance(value, list) else {value}
+    places = [] if isinstance(on, Place) else on
+    kinds = declared.analysis.compares
+    return found | {(kind, p.network, p.layer) for kind in kinds for p in places}
+
+
+def _unless(there: Callable[..., object], *arguments: Any) -> str | None:
     return None if there(*arguments) else "not there"
 
 

@@ -224,5 +224,5 @@ ANALYSIS = Analysis(
     reads=lambda wh, places, options: {
         "runs": sorted(compared_runs(wh, places, options)["run_id"])
     },
-    several=True,
+    compares=("decode", "confuse", "categorize"),
 )
