@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.writing import Fexp, write_photographs
 
 from fexp_store import Warehouse
@@ -16,6 +17,10 @@ from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.records import Options
 from fexp_store.stimuli.photographs.add import add_manifest
+
+# The machine may be busy: an example that takes long is no fault.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
 
