@@ -11,14 +11,8 @@ from fexp_store.options import Count, Seed, record
 Size = Annotated[int, Meta(ge=16, le=2048, description="Width and height in pixels.")]
 Greyscale = Annotated[bool, Meta(description="Without colour.")]
 OvalMask = Annotated[bool, Meta(description="Black outside an oval, as in the study.")]
-Jitter = Annotated[
-    float,
-    Meta(
-        ge=0,
-        le=3,
-        description="Turns of head, light and gaze: 0 for none, 1 for about 6 degrees.",
-    ),
-]
+_TURNS = "Turns of head, light and gaze: 0 for none, 1 for about 6 degrees."
+Jitter = Annotated[float, Meta(ge=0, le=3, description=_TURNS)]
 
 
 @record
@@ -30,19 +24,19 @@ class Look:
     size : int
         Width and height, pixels; 224 is what VGG networks take.
     greyscale : bool
-        Luma (ITU-R BT.601) in all three channels, as in the study; off by default.
+        Luma (ITU-R BT.601) in all three channels, as in the study.
     oval_mask : bool
-        Black outside a soft-edged oval, and behind the head, as in the study; off by default.
+        Black outside a soft-edged oval, and behind the head, as in the study.
     jitter : float
-        0 (the default) is a frontal face in fixed light. 1 turns the head by about 6 degrees, the
-        light by about 15 and the gaze by about 6 (standard deviations), drawn anew for each image.
+        0 is a frontal face in fixed light. 1 turns the head by about 6 degrees, the light by about
+        15 and the gaze by about 6 (standard deviations), drawn anew for each image.
     seed : int
-        Of the jitter; 0 by default. An image's jitter depends on this seed, the person and the
-        expression only, so that rendering in another order gives the same images.
+        Of the jitter, which depends on this, the person and the expression only: rendering in
+        another order gives the same images.
     background : int
-        Grey behind the head, 0 to 255; 118, a neutral mid grey.
+        Grey behind the head.
     oversampling : int
-        Each pixel averages this many samples squared; 3.
+        Each pixel averages this many samples squared.
     """
 
     size: Size = 224

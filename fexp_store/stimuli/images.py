@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fexp_store.errors import BadInput, NotFound
@@ -130,6 +132,15 @@ def read_registered(
             "restore it, or register the changed images as a new set."
         )
     return content
+
+
+def pixels(
+    storage: Storage, stimulus: dict[str, Any], image_roots: dict[str, str]
+) -> NDArray[np.uint8]:
+    """Read a stimulus image as `read_registered` does: RGB, of shape (height, width, 3)."""
+    content = read_registered(storage, stimulus, image_roots)
+    name = stimulus["file"] or f"stimulus {stimulus['stimulus_id']}"
+    return np.asarray(decode(content, name).convert("RGB"))
 
 
 def _kept(image_sha256: str) -> str:

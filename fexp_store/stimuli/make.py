@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fexp_store.errors import BadInput
 from fexp_store.progress import Started, silent
 from fexp_store.rights import UNKNOWN, Rights
-from fexp_store.stimuli.recipe import Listing, Morphing, Preparation, Recipe, Rendering, as_data
-from fexp_store.stimuli.sets import Made, made_before
+from fexp_store.stimuli.landmarks.files import content_sha256
+from fexp_store.stimuli.made.morphed import morph, warps
+from fexp_store.stimuli.made.prepared import prepare
+from fexp_store.stimuli.made.rendered import render, renderer
+from fexp_store.stimuli.photographs.add import add_photographs
+from fexp_store.stimuli.recipe import Listing, Morphing, Recipe, Rendering, as_data
+from fexp_store.stimuli.sets import Made, made_before, read_set, register, stored_set
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.names import check_name
 
 
 def make_set(
@@ -39,22 +46,20 @@ def make_set(
     Conflict
         If the name is taken by another set; the message says in what it differs.
     """
+    check_name("stimulus set", name)
     if isinstance(recipe, Listing):
-        from fexp_store.stimuli.photographs.add import add_photographs
-
         assert images is not None
         return add_photographs(wh, name, images, recipe, rights, started=started)
+    data = as_data(recipe, **_origin(wh, recipe), **_software(wh, recipe))
+    if made := made_before(wh, name, data, rights):
+        return made
     if isinstance(recipe, Rendering):
-        from fexp_store.stimuli.made.rendered import render_set
-
-        return render_set(wh, name, recipe, rights, started=started)
-    if isinstance(recipe, Morphing):
-        from fexp_store.stimuli.made.morphed import morph_set
-
-        return morph_set(wh, name, recipe, rights, started=started)
-    from fexp_store.stimuli.made.prepared import prepare_set
-
-    return prepare_set(wh, name, recipe, rights, started=started)
+        rows = render(wh, recipe, started)
+    elif isinstance(recipe, Morphing):
+        rows = morph(wh, recipe, started)
+    else:
+        rows = prepare(wh, recipe, started)
+    return Made(len(rows), register(wh, name, rows, data, rights))
 
 
 def check_set(
@@ -64,15 +69,10 @@ def check_set(
     rights: Rights = UNKNOWN,
     *,
     images: Path | None = None,
-) -> Made | None:
+) -> None:
     """Check, without reading an image, that a set was made by a recipe, or that it can be.
 
     The version of the renderer may be another one: what is registered stays as it is.
-
-    Returns
-    -------
-    Made or None
-        None if there is no such set yet.
 
     Raises
     ------
@@ -81,13 +81,27 @@ def check_set(
     Conflict
         If the name is taken by another set; the message says in what it differs.
     """
-    from fexp_store.stimuli.made.origin import facts_of
-
-    facts = facts_of(wh, recipe) if isinstance(recipe, (Morphing, Preparation)) else {}
-    made = made_before(wh, name, as_data(recipe, **facts), rights)
+    made = made_before(wh, name, as_data(recipe, **_origin(wh, recipe)), rights)
     if made is None and isinstance(recipe, Listing):
         assert images is not None
         kind = "manifest" if recipe.of_manifest else "directory"
         if not (images.is_file() if recipe.of_manifest else images.is_dir()):
             raise BadInput(f"The {kind} {images.name} of {name} does not exist.")
-    return made
+
+
+def _origin(wh: Warehouse, recipe: Recipe) -> dict[str, str]:
+    """Tell the set that a set is made of, if it is registered, and landmarks that are given."""
+    facts: dict[str, str] = {}
+    if isinstance(recipe, (Listing, Rendering)):
+        return facts
+    if stored := stored_set(wh, recipe.of):
+        facts["of_sha256"] = stored["set_sha256"]
+    if recipe.landmarks is not None:
+        facts["landmarks"] = content_sha256(recipe.landmarks)
+    return facts
+
+
+def _software(wh: Warehouse, recipe: Recipe) -> dict[str, Any]:
+    """Name the renderer and its version, where images are rendered."""
+    morphed = isinstance(recipe, Morphing) and not warps(read_set(wh, recipe.of), recipe)
+    return renderer() if morphed or isinstance(recipe, Rendering) else {}

@@ -106,7 +106,11 @@ def _out_of_date(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> str | Non
     standing, wanted = _standing(wh, declared, on)
     if standing is None:
         return "never run"
-    differences = runs.differences(standing, wanted)
+    reads = declared.analysis.reads(wh, on, declared.options)
+    options = {name: value for name, value in wanted.items() if name not in reads}
+    differences = runs.differences(standing, options)
+    if runs.differences(standing, reads):
+        differences.append("what it read made anew since")
     if not differences:
         return None
     return (

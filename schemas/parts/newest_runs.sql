@@ -25,7 +25,9 @@ keyed AS (
             json_merge_patch(  -- which leaves out what is null
                 '{}',
                 json_object(
-                    'factor', parameters -> 'factor',
+                    'factor', coalesce(
+                        parameters -> 'factor', if(kind = 'select', '"expression"'::JSON, NULL)
+                    ),
                     'layer', parameters -> 'layer',
                     'morph_set', parameters -> 'morph_set',
                     'name', if(kind = 'query', parameters -> 'name', NULL),

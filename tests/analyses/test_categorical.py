@@ -12,11 +12,13 @@ from support.planted import add_network, morph_rows, plant, prototype_rows, regi
 
 from fexp_store import BadInput, Warehouse
 from fexp_store.analyses import statistics
-from fexp_store.analyses.morphs.categorize import categorize
+from fexp_store.analyses.morphs.categorize import Options, categorize
 from fexp_store.analyses.morphs.curves import LOWER, MODELS, UPPER, curve, fit
 from fexp_store.analyses.morphs.fits import paired_fit_tests
 from fexp_store.expressions import BASIC
+from fexp_store.warehouse.place import Place
 
+STEPS = Place("steps", "planted", "faces")
 LEVELS = np.linspace(0, 1, 21)
 CONTINUA = (
     ("happiness", "anger"),
@@ -135,14 +137,8 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
     found = {
         network: categorize(
             faces,
-            network,
-            "planted",
-            "faces",
-            "morphs",
-            units="all",
-            two_way=two_way,
-            folds=4,
-            resamples=100,
+            Place(network, "planted", "faces"),
+            Options(morphs="morphs", units="all", two_way=two_way, folds=4, resamples=100),
         )
         for network in ("steps", "lines")
     }
@@ -174,7 +170,7 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
 
 def test_discrimination_is_the_distance_between_neighbours(faces: Warehouse) -> None:
     plant_morphs(faces, "steps", 60, 0.6)
-    categorize(faces, "steps", "planted", "faces", "morphs", units="all", resamples=10)
+    categorize(faces, STEPS, Options(morphs="morphs", units="all", resamples=10))
     stored = faces.frame(
         "FROM discrimination WHERE morph_from = 'anger' AND morph_to = 'fear' ORDER BY level_low"
     )
@@ -187,12 +183,12 @@ def test_discrimination_is_the_distance_between_neighbours(faces: Warehouse) -> 
 
 def test_sets_without_morphs_or_with_gaps_are_refused(faces: Warehouse) -> None:
     with pytest.raises(BadInput, match="faces has no morphs"):
-        categorize(faces, "steps", "planted", "faces", "faces", units="all")
+        categorize(faces, STEPS, Options(morphs="faces", units="all"))
     rows = morph_rows(["p00", "p01"], CONTINUA[:1], (0, 0.5, 1))[:-1]
     register_rows(faces, "gaps", rows)
     plant(faces, "steps", "gaps", np.zeros((5, 30)))
     with pytest.raises(BadInput, match="happiness-anger has not every level for every identity"):
-        categorize(faces, "steps", "planted", "faces", "gaps", units="all")
+        categorize(faces, STEPS, Options(morphs="gaps", units="all"))
 
 
 def test_tests_between_fits_are_those_of_scipy_and_statsmodels() -> None:

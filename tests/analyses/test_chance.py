@@ -13,8 +13,9 @@ from support.writing import Fexp
 from fexp_store import BadInput, Warehouse
 from fexp_store.analyses.selectivity.anova import Design, sums_of_squares, with_tests
 from fexp_store.analyses.selectivity.null import null_counts
-from fexp_store.analyses.selectivity.select import chance_of, corrected_level, select
+from fexp_store.analyses.selectivity.select import Options, chance_of, corrected_level, select
 from fexp_store.expressions import BASIC
+from fexp_store.warehouse.place import Place
 
 ALPHA = 0.05
 
@@ -53,6 +54,7 @@ def test_counts_are_those_of_an_analysis_of_shuffled_activations(factor: str) ->
         assert selected(values, moved, factor) == count
 
 
+@pytest.mark.slow
 def test_on_pure_noise_the_count_lies_in_its_interval_in_95_of_100_seeds() -> None:
     cells = design(8)
     inside = 0
@@ -81,6 +83,7 @@ def test_corrections_select_what_adjusted_p_values_do(correction: str) -> None:
     assert corrected_level(pl.Series([0.9, 0.8]), ALPHA, correction) <= ALPHA
 
 
+@pytest.mark.slow
 def test_options_are_recorded_with_what_chance_does(own_copy: Warehouse, fexp: Fexp) -> None:
     command = ("select", "-n", "dlib", "-l", "conv4_3", "-s", "set1", "-f", "json")
     options = ("--permutations", "99", "--correction", "bonferroni", "--seed", "5")
@@ -98,18 +101,18 @@ def test_options_are_recorded_with_what_chance_does(own_copy: Warehouse, fexp: F
 
 
 def test_identity_selective_units_have_a_view_of_their_own(own_copy: Warehouse) -> None:
-    key = ("dlib", "conv4_3", "set1")
-    by_expression = select(own_copy, *key, alpha=0.05)
-    by_identity = select(own_copy, *key, alpha=0.05, factor="identity")
+    place = Place("dlib", "conv4_3", "set1")
+    by_expression = select(own_copy, place, Options(alpha=0.05))
+    by_identity = select(own_copy, place, Options(alpha=0.05, factor="identity"))
     units = own_copy.frame("FROM identity_selectivity ORDER BY unit_id")
     rule = (units["p_identity"] < 0.05) & (units["p_expression"] > 0.05)
     assert (rule == units["selective"]).all()
     assert rule.sum() == by_identity.selective
     shown = own_copy.frame("SELECT count_if(selective) FROM selectivity").item()
     assert shown == by_expression.selective
-    with pytest.raises(BadInput, match="none of expression, identity"):
-        select(own_copy, *key, factor="gaze")
-    with pytest.raises(BadInput, match="none of none, fdr_bh, bonferroni"):
-        select(own_copy, *key, correction="holm")
-    with pytest.raises(BadInput, match="permutations must be 0 or more, not -1"):
-        select(own_copy, *key, permutations=-1)
+    with pytest.raises(BadInput, match="factor must be expression or identity, not 'gaze'"):
+        select(own_copy, place, Options(factor="gaze"))
+    with pytest.raises(BadInput, match="correction must be bonferroni, fdr_bh or none, not 'holm'"):
+        select(own_copy, place, Options(correction="holm"))
+    with pytest.raises(BadInput, match="permutations must be a whole number of 0 or more, not -1"):
+        select(own_copy, place, Options(permutations=-1))

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from polars.testing import assert_frame_equal
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from support.planted import add_network, plant, prototype_rows, register_rows
+from support.writing import state
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.comparison.compare import compare
+from fexp_store.analyses.comparison.compare import Options, compare
+from fexp_store.analyses.expressions.confuse import Options as ConfuseOptions
 from fexp_store.analyses.expressions.confuse import confuse
+from fexp_store.analyses.expressions.decode import Options as DecodeOptions
 from fexp_store.analyses.expressions.decode import decode
+from fexp_store.warehouse.place import Place
 
 STRENGTH = {"good": 0.9, "weak": 0.5, "seed0": 0.0, "seed1": 0.1, "seed2": 0.2}
 
@@ -29,9 +40,14 @@ def decoded(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
         for stimulus_set, n in (("faces", 10), ("others", 8)):
             noise = rng.normal(size=(6 * n, 30))
             plant(empty, name, stimulus_set, np.tile(pattern, (n, 1)) * strength + noise)
-        decode(empty, name, "planted", "faces", units="all", folds=5, shuffles=0)
-        confuse(empty, name, "planted", "faces", "others", units="all", resamples=5)
+        place = Place(name, "planted", "faces")
+        decode(empty, place, DecodeOptions(units="all", folds=5, shuffles=0))
+        confuse(empty, place, ConfuseOptions(test="others", units="all", resamples=5))
     return empty
+
+
+def places(*networks: str) -> list[Place]:
+    return [Place(name, "planted", "faces") for name in networks]
 
 
 def folds(wh: Warehouse, *networks: str) -> np.ndarray:
@@ -40,8 +56,7 @@ def folds(wh: Warehouse, *networks: str) -> np.ndarray:
 
 
 def test_tests_are_those_of_scipy(decoded: Warehouse) -> None:
-    places = [(name, "planted") for name in STRENGTH]
-    found = compare(decoded, places, "faces", units="all")
+    found = compare(decoded, places(*STRENGTH), Options(units="all"))
     here = found.filter(measure="decoding accuracy", network_a="good", network_b="weak")
     a, b = folds(decoded, "good", "weak")
     expected = {
@@ -64,8 +79,7 @@ def test_tests_are_those_of_scipy(decoded: Warehouse) -> None:
 
 
 def test_replicates_are_averaged_and_their_spread_is_given(decoded: Warehouse) -> None:
-    places = [(name, "planted") for name in STRENGTH]
-    found = compare(decoded, places, "faces", units="all")
+    found = compare(decoded, places(*STRENGTH), Options(units="all"))
     row = found.filter(
         measure="decoding accuracy", network_a="good", network_b="untrained", test="paired t"
     ).row(0, named=True)
@@ -93,6 +107,68 @@ def test_replicates_are_averaged_and_their_spread_is_given(decoded: Warehouse) -
 
 def test_what_cannot_be_compared_is_refused(decoded: Warehouse) -> None:
     with pytest.raises(BadInput, match="two networks that are not replicates"):
-        compare(decoded, [("seed0", "planted"), ("seed1", "planted")], "faces", units="all")
+        compare(decoded, places("seed0", "seed1"), Options(units="all"))
     with pytest.raises(NotFound, match="good planted has no results on faces with selective"):
-        compare(decoded, [("good", "planted"), ("weak", "planted")], "faces")
+        compare(decoded, places("good", "weak"), Options())
+
+
+@pytest.mark.parametrize(
+    ("option", "one", "other"),
+    [("folds", 5, 4), ("seed", 0, 1), ("kernel", "linear", "rbf"), ("C", 1.0, 2.0)],
+)
+def test_results_of_classifiers_that_were_trained_otherwise_are_refused(
+    decoded: Warehouse, tmp_path: Path, option: str, one: Any, other: Any
+) -> None:
+    shutil.copytree(decoded.location, tmp_path / "copy")
+    wh = Warehouse(tmp_path / "copy")
+    changed: dict[str, Any] = {"units": "all", "folds": 5, "shuffles": 0} | {option: other}
+    decode(wh, Place("weak", "planted", "faces"), DecodeOptions(**changed))
+    before = state(wh)
+    sentence = (
+        f"good planted and weak planted cannot be compared: decode had {option} {one} for one "
+        f"and {other} for the other; run fexp decode again on one."
+    )
+    with pytest.raises(BadInput, match=f"^{re.escape(sentence)}$"):
+        compare(wh, places("good", "weak"), Options(units="all"))
+    assert state(wh) == before
+    decode(wh, Place("good", "planted", "faces"), DecodeOptions(**changed))
+    assert compare(wh, places("good", "weak"), Options(units="all")).height > 0
+
+
+def test_layers_of_one_network_are_compared_and_never_averaged(empty: Warehouse) -> None:
+    register_rows(empty, "faces", prototype_rows([f"p{i}" for i in range(10)]))
+    rng = np.random.default_rng(0)
+    pattern = np.tile(rng.normal(size=(6, 30)), (10, 1))
+    strengths = {("net", "high"): 0.9, ("net", "low"): 0.4, ("twin", "high"): 0.6}
+    strengths[("twin", "low")] = 0.2
+    for network in ("net", "twin"):
+        add_network(empty, network, 30, layers=("low", "high"))
+    accuracies = {}
+    for (network, layer), strength in strengths.items():
+        values = pattern * strength + rng.normal(size=(60, 30))
+        plant(empty, network, "faces", values, layer)
+        place = Place(network, layer, "faces")
+        decode(empty, place, DecodeOptions(units="all", folds=5, shuffles=0))
+        rows = empty.frame("FROM decoding WHERE shuffle = 0 ORDER BY fold")
+        here = rows.filter(network=network, layer=layer)
+        accuracies[network, layer] = here["accuracy"].to_numpy()
+    found = compare(empty, [Place(*key, "faces") for key in strengths], Options(units="all"))
+    paired = found.filter(test="paired t")
+    assert paired.height == 6
+    for one, other in combinations(sorted(strengths), 2):
+        where = dict(
+            zip(("network_a", "layer_a", "network_b", "layer_b"), one + other, strict=True)
+        )
+        (row,) = paired.filter(**where).to_dicts()
+        a, b = accuracies[one], accuracies[other]
+        assert (row["mean_a"], row["mean_b"]) == pytest.approx((a.mean(), b.mean()))
+        assert (row["statistic"], row["p"]) == pytest.approx(tuple(stats.ttest_rel(a, b)))
+        assert (row["replicates_a"], row["replicates_b"]) == (1, 1)
+    stored = empty.frame("FROM comparison").select(found.columns)
+    assert_frame_equal(stored, found, check_row_order=False)
+    within = compare(
+        empty, [Place("net", x, "faces") for x in ("low", "high")], Options(units="all")
+    )
+    assert within.select("network_a", "network_b", "layer_a", "layer_b").unique().rows() == [
+        ("net", "net", "high", "low")
+    ]

@@ -13,7 +13,7 @@ from support.planted import add_network, plant, prototype_rows, register_rows
 from support.writing import Fexp
 
 from fexp_store import BadInput, Conflict, Warehouse
-from fexp_store.analyses.expressions.confuse import bootstrap_accuracy, confuse
+from fexp_store.analyses.expressions.confuse import Options, bootstrap_accuracy, confuse
 from fexp_store.analyses.expressions.humans import add_responses, compare_responses, read_tables
 from fexp_store.analyses.expressions.similarity import (
     confusion_counts,
@@ -21,6 +21,7 @@ from fexp_store.analyses.expressions.similarity import (
     similarities_of,
 )
 from fexp_store.expressions import BASIC
+from fexp_store.warehouse.place import Place
 
 LABELS = list(BASIC)
 
@@ -136,7 +137,8 @@ def test_planted_confusions_are_recovered(empty: Warehouse, tmp_path: Path) -> N
     ]
     file.write_text("\n".join(lines))
     assert add_responses(empty, file, study="planted", stimulus_set="test") == 36
-    found = confuse(empty, "net", "planted", "train", "test", units="all")
+    place = Place("net", "planted", "train")
+    found = confuse(empty, place, Options(test="test", units="all"))
     stored = empty.frame("FROM confusion ORDER BY depicted, response")
     assert stored["proportion"].to_numpy().reshape(6, 6) == pytest.approx(expected, abs=0.03)
     assert stored["count"].sum() == 600
@@ -148,7 +150,7 @@ def test_planted_confusions_are_recovered(empty: Warehouse, tmp_path: Path) -> N
     assert accuracies[0] == found.accuracy == pytest.approx(expected.trace() / 6, abs=0.03)
     assert len(accuracies) == 1001
     assert found.low < found.accuracy < found.high
-    within = confuse(empty, "net", "planted", "train", units="all", folds=3)
+    within = confuse(empty, place, Options(units="all", folds=3))
     assert within.accuracy > 0.97
     both = empty.frame("SELECT DISTINCT test_set FROM confusion ORDER BY ALL")
     assert both["test_set"].to_list() == ["test", "train"]
@@ -185,6 +187,7 @@ def test_responses_that_cannot_be_used_are_refused(
     assert empty.frame("FROM stored.responses").is_empty()
 
 
+@pytest.mark.slow
 def test_the_commands_print_what_is_stored(fexp: Fexp, ingested: Warehouse, tmp_path: Path) -> None:
     shutil.copytree(ingested.location, tmp_path / "warehouse")
     place = ("--network", "dlib", "--layer", "embedding", "--stimuli", "set1", "--units", "all")

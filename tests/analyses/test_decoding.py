@@ -15,10 +15,14 @@ from support.planted import add_network, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.expressions.classifier import Classifier, similarities
-from fexp_store.analyses.expressions.decode import cross_validate, decode
+from fexp_store.analyses.expressions.cross_validation import cross_validate
+from fexp_store.analyses.expressions.decode import Options, decode
+from fexp_store.analyses.selectivity.select import Options as SelectOptions
 from fexp_store.analyses.selectivity.select import select
 from fexp_store.expressions import BASIC
+from fexp_store.warehouse.place import Place
 
+PLACE = Place("dlib", "conv4_3:pre", "set1")
 SVCS = {
     "linear": SVC(kernel="poly", degree=1, coef0=0, C=2.0, gamma="scale"),
     "rbf": SVC(kernel="rbf", C=2.0, gamma="scale"),
@@ -30,7 +34,7 @@ def selected(ingested: Warehouse, tmp_path: Path) -> Warehouse:
     """Activations of 8 identities x 6 expressions, with selective units."""
     shutil.copytree(ingested.location, tmp_path / "copy")
     wh = Warehouse(tmp_path / "copy")
-    select(wh, "dlib", "conv4_3:pre", "set1", alpha=0.05)
+    select(wh, PLACE, SelectOptions(alpha=0.05))
     return wh
 
 
@@ -40,15 +44,8 @@ def test_every_prediction_is_that_of_a_scikit_learn_pipeline(
 ) -> None:
     decode(
         selected,
-        "dlib",
-        "conv4_3:pre",
-        "set1",
-        kernel=kernel,
-        c=2.0,
-        components=9,
-        folds=4,
-        seed=5,
-        shuffles=2,
+        PLACE,
+        Options(kernel=kernel, C=2.0, components=9, folds=4, seed=5, shuffles=2),
     )
     stored = selected.frame("FROM predictions ORDER BY stimulus_id")
     rule = "WHERE layer = 'conv4_3:pre' AND selective ORDER BY unit_id"
@@ -65,7 +62,7 @@ def test_every_prediction_is_that_of_a_scikit_learn_pipeline(
 
 
 def test_no_identity_is_in_the_training_and_the_test_images_of_a_fold(selected: Warehouse) -> None:
-    decode(selected, "dlib", "conv4_3:pre", "set1", folds=3, shuffles=1)
+    decode(selected, PLACE, Options(folds=3, shuffles=1))
     both = selected.frame(
         "WITH folds AS (SELECT p.fold, s.identity FROM predictions AS p INNER JOIN stimuli AS s "
         "ON p.test_set = s.stimulus_set AND p.stimulus_id = s.stimulus_id) "
@@ -87,8 +84,10 @@ def test_no_identity_is_in_the_training_and_the_test_images_of_a_fold(selected: 
 def test_principal_components_never_see_test_images() -> None:
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(30, 40)), rng.normal(size=(6, 40))
-    one = similarities(train, test, Classifier(5))
-    other = similarities(train, np.vstack([test, rng.normal(0, 1000, (6, 40))]), Classifier(5))
+    one = similarities(train, test, Classifier(components=5))
+    other = similarities(
+        train, np.vstack([test, rng.normal(0, 1000, (6, 40))]), Classifier(components=5)
+    )
     assert (one.train == other.train).all()
     assert one.test == pytest.approx(other.test[:6])
 
@@ -97,8 +96,8 @@ def test_principal_components_never_see_test_images() -> None:
 def test_the_unit_of_activation_changes_nothing(kernel: str) -> None:
     rng = np.random.default_rng(1)
     train, test = rng.normal(size=(30, 40)), rng.normal(size=(6, 40))
-    one = similarities(train, test, Classifier(5, kernel))
-    other = similarities(train * 1e4, test * 1e4, Classifier(5, kernel))
+    one = similarities(train, test, Classifier(components=5, kernel=kernel))
+    other = similarities(train * 1e4, test * 1e4, Classifier(components=5, kernel=kernel))
     assert one.test == pytest.approx(other.test)
 
 
@@ -111,7 +110,7 @@ def noise_within_chance(seed: int, shuffles: int = 100) -> bool:
         rng.normal(size=(72, 60)),
         labels,
         people,
-        classifier=Classifier(20),
+        classifier=Classifier(components=20),
         folds=6,
         seed=seed,
         shuffles=shuffles,
@@ -121,6 +120,7 @@ def noise_within_chance(seed: int, shuffles: int = 100) -> bool:
     return bool(low <= accuracy <= high)
 
 
+@pytest.mark.slow
 def test_noise_is_decoded_at_chance() -> None:
     # 100 seeds: `python -m benchmarks analyses`, within in 95 ± 4. 15 of 20 has p > .999.
     assert sum(noise_within_chance(seed, 40) for seed in range(20)) >= 15
@@ -134,14 +134,15 @@ def test_planted_expressions_are_decoded_and_random_units_are_not(empty: Warehou
     values = rng.normal(size=(60, 600))
     values[:, :30] += 2 * np.tile(np.repeat(np.eye(6), 5, axis=1), (10, 1))
     plant(empty, "net", "set1", values)
-    found = select(empty, "net", "planted", "set1")
-    good = decode(empty, "net", "planted", "set1", folds=5, shuffles=40)
+    place = Place("net", "planted", "set1")
+    found = select(empty, place, SelectOptions())
+    good = decode(empty, place, Options(folds=5, shuffles=40))
     assert good.units == found.selective
     assert good.accuracy > 0.9
     assert good.p == pytest.approx(1 / 41)
     assert good.chance == pytest.approx(1 / 6)
     assert good.shuffled == pytest.approx(1 / 6, abs=0.03)
-    control = decode(empty, "net", "planted", "set1", units="random", folds=5, shuffles=0)
+    control = decode(empty, place, Options(units="random", folds=5, shuffles=0))
     assert control.units == found.selective
     assert control.accuracy < good.accuracy
     assert np.isnan(control.shuffled)
@@ -154,21 +155,21 @@ def test_planted_expressions_are_decoded_and_random_units_are_not(empty: Warehou
 def test_units_can_come_from_a_file(selected: Warehouse, tmp_path: Path) -> None:
     file = tmp_path / "units.txt"
     file.write_text("7\n3\n2000\n")
-    found = decode(selected, "dlib", "conv4_3:pre", "set1", units=str(file), folds=2, shuffles=0)
+    found = decode(selected, PLACE, Options(units=str(file), folds=2, shuffles=0))
     assert found.units == 3
     file.write_text("8192\n")
     with pytest.raises(BadInput, match="unit_ids from 0 to 8191"):
-        decode(selected, "dlib", "conv4_3:pre", "set1", units=str(file))
+        decode(selected, PLACE, Options(units=str(file)))
     with pytest.raises(NotFound, match="neither selective, all or random nor a file"):
-        decode(selected, "dlib", "conv4_3:pre", "set1", units="some")
+        decode(selected, PLACE, Options(units="some"))
 
 
 def test_what_cannot_be_decoded_is_refused(selected: Warehouse) -> None:
     with pytest.raises(NotFound, match="fexp select --network dlib --layer embedding"):
-        decode(selected, "dlib", "embedding", "set1")
-    with pytest.raises(BadInput, match="no kernel"):
-        decode(selected, "dlib", "conv4_3:pre", "set1", kernel="cubic")
-    with pytest.raises(BadInput, match="greater than 0"):
-        decode(selected, "dlib", "conv4_3:pre", "set1", c=0.0)
+        decode(selected, PLACE._replace(layer="embedding"), Options())
+    with pytest.raises(BadInput, match="kernel must be linear or rbf, not 'cubic'"):
+        decode(selected, PLACE, Options(kernel="cubic"))
+    with pytest.raises(BadInput, match=r"C must be a number above 0, not 0\.0"):
+        decode(selected, PLACE, Options(C=0.0))
     with pytest.raises(BadInput, match="respond alike"):
         similarities(np.ones((4, 3)), np.ones((2, 3)), Classifier())

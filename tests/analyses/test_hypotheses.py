@@ -12,17 +12,21 @@ import pytest
 from support.writing import Fexp, write_fragment
 
 from fexp_store import Warehouse
+from fexp_store.analyses.selectivity.select import Options as SelectOptions
 from fexp_store.analyses.selectivity.select import select
+from fexp_store.analyses.selectivity.tune import Options as TuneOptions
 from fexp_store.analyses.selectivity.tune import matrix, tune
 from fexp_store.expressions import BASIC
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
-from fexp_store.networks.registry import Untrained
-from fexp_store.warehouse import fragments, tables
-from fexp_store.warehouse.fragments import Partition
+from fexp_store.networks.records import Options
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.commit import commit
+from fexp_store.warehouse.place import Place
 
 FILES = Path(__file__).parents[2] / "examples" / "hypotheses"
-KEY = {"network": "dlib", "layer": "conv4_3", "stimulus_set": "set1"}
+PLACE = Place("dlib", "conv4_3", "set1")
+KEY = PLACE.columns
 UNITS = 128 * 8 * 8
 
 
@@ -32,11 +36,11 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
     root = tmp_path_factory.mktemp("studied") / "warehouse"
     shutil.copytree(ingested.location, root)
     wh = Warehouse(root)
-    registry.add(wh, "twin", "dlib_face", untrained=Untrained(seed=4))
+    registry.add(wh, "twin", Options(architecture="dlib_face", untrained=True, seed=4))
     ingest(wh, "twin", ["conv4_3"], "set1")
     for network, layer in (("dlib", "embedding"), ("dlib", "conv4_3"), ("twin", "conv4_3")):
-        select(wh, network, layer, "set1", alpha=0.05)
-    tune(wh, *KEY.values())
+        select(wh, Place(network, layer, "set1"), SelectOptions(alpha=0.05))
+    tune(wh, PLACE, TuneOptions())
     levels = np.tile(np.linspace(0, 1, 5), 3)
     rows = pl.DataFrame({"morph_level": levels}).with_row_index("stimulus_id")
     labels = {
@@ -57,9 +61,7 @@ def studied(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Wa
         ),
     )
     values = np.random.default_rng(0).uniform(size=(15, UNITS)).astype(np.float32)
-    fragments.commit(
-        wh.storage, [write_fragment(wh, values, 0, Partition("dlib", "conv4_3", "morphs"))]
-    )
+    commit(wh.storage, [write_fragment(wh, values, 0, PLACE._replace(stimulus_set="morphs"))])
     return wh
 
 
@@ -87,6 +89,7 @@ def test_there_are_eight_each_a_page_or_less_with_its_question() -> None:
         assert f'"{file.stem}"' in tested
 
 
+@pytest.mark.slow
 def test_emergence_on_the_command_line(studied: Warehouse, fexp: Fexp) -> None:
     file = FILES / ("emergence" + ".sql")
     done = fexp("-w", studied.location, "query", file, "-p", "stimulus_set=set1", "-f", "json")
@@ -145,7 +148,7 @@ def test_units_shared_with_a_twin(studied: Warehouse) -> None:
 
 
 def test_sparseness(studied: Warehouse) -> None:
-    x = studied.matrix(*KEY.values()).values.astype(float)
+    x = studied.matrix(*PLACE).values.astype(float)
     responds = x.max(axis=0) > 0
     with np.errstate(invalid="ignore"):
         sparse = (1 - x.mean(axis=0) ** 2 / (x**2).mean(axis=0)) / (1 - 1 / 48)
@@ -157,7 +160,7 @@ def test_sparseness(studied: Warehouse) -> None:
 
 
 def test_confusable_expressions(studied: Warehouse) -> None:
-    tuned = matrix(studied, *KEY.values())
+    tuned = matrix(studied, PLACE)
     expected = np.corrcoef(tuned.select(sorted(BASIC)).to_numpy().T)
     rows = ask(studied, "confusable_expressions", **KEY)
     assert rows.height == 15
@@ -170,7 +173,7 @@ def test_confusable_expressions(studied: Warehouse) -> None:
 def test_response_to_morphs(studied: Warehouse) -> None:
     ends = {"morph_from": "anger", "morph_to": "fear"}
     rows = ask(studied, "morph_response", **KEY, morphs="morphs", **ends)
-    tuned = matrix(studied, *KEY.values())
+    tuned = matrix(studied, PLACE)
     values = np.random.default_rng(0).uniform(size=(15, UNITS)).astype(np.float32)
     for column, name in (("units_of_first", "anger"), ("units_of_second", "fear")):
         units = tuned.filter(preferred=name)["unit_id"].to_numpy()

@@ -20,16 +20,17 @@ from support.writing import state, write_fragment, write_photographs
 
 from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.selectivity.anova import anova
-from fexp_store.analyses.selectivity.select import select
+from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
-from fexp_store.networks.registry import Untrained
+from fexp_store.networks.records import Options as NetworkOptions
 from fexp_store.stimuli.photographs.add import add_manifest
-from fexp_store.warehouse import fragments
-from fexp_store.warehouse.fragments import Partition
+from fexp_store.warehouse.activations.commit import commit
+from fexp_store.warehouse.place import Place
 
-EMBEDDING = Partition("dlib", "embedding", "set1")
+UNTRAINED = NetworkOptions(architecture="dlib_face", untrained=True)
+EMBEDDING = Place("dlib", "embedding", "set1")
 
 
 def copy_of(wh: Warehouse, path: Path) -> Warehouse:
@@ -57,9 +58,10 @@ def by_statsmodels(values: NDArray[np.float32], stimuli: pl.DataFrame) -> dict[s
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["conv4_3:pre"])
 def test_anova_equals_statsmodels(ingested: Warehouse, layer: str) -> None:
-    table = anova(ingested, "dlib", layer, "set1")
+    table = anova(ingested, Place("dlib", layer, "set1"))
     matrix = ingested.matrix("dlib", layer, "set1")
     varying = np.flatnonzero(np.ptp(matrix.values, axis=0) > 0)
     for unit in np.random.default_rng(0).choice(varying, 1000, replace=False):
@@ -73,7 +75,7 @@ def test_anova_equals_statsmodels(ingested: Warehouse, layer: str) -> None:
 def test_the_macro_gives_the_same_numbers_whole_and_by_ranges(
     ingested: Warehouse, layer: str
 ) -> None:
-    table = anova(ingested, "dlib", layer, "set1")
+    table = anova(ingested, Place("dlib", layer, "set1"))
     macro = f"FROM expression_anova('dlib', '{layer}', 'set1'"
     whole = ingested.frame(f"{macro})")
     assert_frame_equal(whole, table.select(whole.columns), rel_tol=1e-9, abs_tol=1e-15)
@@ -86,17 +88,17 @@ def test_sums_of_squares_do_not_cancel_far_from_zero(
     empty: Warehouse, tmp_path: Path, offset: float
 ) -> None:
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 5))
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", UNTRAINED)
     noise = np.random.default_rng(0).normal(offset, 1e-2, (30, 4)).astype(np.float32)
     noise[:, 3] = 0.1
     parts = [
         write_fragment(empty, noise[:12], 0, EMBEDDING),
         write_fragment(empty, noise[12:], 12, EMBEDDING),
     ]
-    fragments.commit(empty.storage, parts)
+    commit(empty.storage, parts)
     table = empty.frame("FROM expression_anova('dlib', 'embedding', 'set1')")
     exact = by_fractions(noise[:, 0].astype(float).tolist(), 6)
-    for found in (table, anova(empty, "dlib", "embedding", "set1")):
+    for found in (table, anova(empty, EMBEDDING)):
         row = found.row(0, named=True)
         assert {k: row[k] for k in exact} == pytest.approx(exact, rel=1e-6)
         assert found["f_expression"][3] is None
@@ -125,7 +127,7 @@ def test_units_without_variance_have_no_f_and_are_never_selective(
     matrix = wh.matrix("dlib", "conv4_3", "set1")
     constant = np.ptp(matrix.values, axis=0) == 0
     assert constant.any()
-    found = select(wh, "dlib", "conv4_3", "set1", alpha=0.5)
+    found = select(wh, Place("dlib", "conv4_3", "set1"), Options(alpha=0.5))
     units = wh.frame("FROM selectivity ORDER BY unit_id")
     assert (units["f_expression"].is_null().to_numpy() == constant).all()
     assert not units.filter(pl.Series(constant))["selective"].any()
@@ -135,12 +137,12 @@ def test_units_without_variance_have_no_f_and_are_never_selective(
 
 def test_selective_is_the_study_s_rule(ingested: Warehouse, tmp_path: Path) -> None:
     wh = copy_of(ingested, tmp_path / "copy")
-    found = select(wh, "dlib", "conv4_3:pre", "set1", alpha=0.05)
+    found = select(wh, Place("dlib", "conv4_3:pre", "set1"), Options(alpha=0.05))
     units = wh.frame("FROM selectivity ORDER BY unit_id")
     rule = (units["p_expression"] < 0.05) & (units["p_identity"] > 0.05)
     assert (rule == units["selective"]).all()
     assert 0 < rule.sum() == found.selective < found.units == 8192
-    eta = anova(wh, "dlib", "conv4_3:pre", "set1").select(
+    eta = anova(wh, Place("dlib", "conv4_3:pre", "set1")).select(
         pl.col("ss_expression") / (pl.col("ss_expression") + pl.col("ss_error"))
     )
     np.testing.assert_allclose(units["eta_squared_expression"], eta.to_series(), rtol=1e-12)
@@ -150,8 +152,8 @@ def test_the_newest_finished_run_is_shown_and_none_is_lost(
     ingested: Warehouse, tmp_path: Path
 ) -> None:
     wh = copy_of(ingested, tmp_path / "copy")
-    select(wh, "dlib", "embedding", "set1", alpha=0.01)
-    last = select(wh, "dlib", "embedding", "set1", alpha=0.2)
+    select(wh, EMBEDDING, Options(alpha=0.01))
+    last = select(wh, EMBEDDING, Options(alpha=0.2))
     shown = wh.frame("SELECT run_id, count_if(selective) FROM selectivity GROUP BY ALL")
     assert shown.rows() == [(last.run_id, last.selective)]
     assert wh.frame("SELECT count(*) FROM stored.selectivity").item() == 256
@@ -159,13 +161,13 @@ def test_the_newest_finished_run_is_shown_and_none_is_lost(
 
 def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Path) -> None:
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 2, BASIC))
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", UNTRAINED)
     rows = empty.frame("FROM stimuli ORDER BY stimulus_id")
     expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
     values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
     fragment = write_fragment(empty, values, 0, EMBEDDING)
-    fragments.commit(empty.storage, [fragment])
-    table = anova(empty, "dlib", "embedding", "set1")
+    commit(empty.storage, [fragment])
+    table = anova(empty, EMBEDDING)
     assert table["f_expression"].to_list() == [float("inf"), None, None]
     assert table["p_expression"].to_list() == [0.0, None, None]
     assert table["f_identity"].to_list() == [None, None, None]
@@ -174,9 +176,9 @@ def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Pa
 def test_seven_expressions_and_two_identities(empty: Warehouse, tmp_path: Path) -> None:
     manifest = write_photographs(tmp_path / "photographs", 2, (*BASIC, NEUTRAL))
     add_manifest(empty, "set1", manifest)
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", UNTRAINED)
     ingest(empty, "dlib", ["embedding"], "set1")
-    row = anova(empty, "dlib", "embedding", "set1").row(5, named=True)
+    row = anova(empty, EMBEDDING).row(5, named=True)
     assert (row["df_expression"], row["df_identity"], row["df_error"], row["n"]) == (6, 1, 6, 14)
     matrix = empty.matrix("dlib", "embedding", "set1")
     expected = by_statsmodels(matrix.values[:, 5], matrix.stimuli)
@@ -188,12 +190,12 @@ def test_missing_and_double_cells_are_named(empty: Warehouse, photographs: Path)
     lines[1] = lines[1].replace("anger", "fear").replace("0_fear", "0_anger")
     photographs.write_text("\n".join(lines))
     add_manifest(empty, "set1", photographs)
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", UNTRAINED)
     ingest(empty, "dlib", ["embedding"], "set1")
     before = state(empty)
     cells = "anger of p0 (0 images), fear of p0 (2 images)"
     with pytest.raises(BadInput, match=re.escape(f"{cells}.")):
-        select(empty, "dlib", "embedding", "set1")
+        select(empty, EMBEDDING, Options())
     with pytest.raises(BadInput, match=re.escape(cells)) as refused:
         empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
     assert "\n" not in str(refused.value)
@@ -204,13 +206,13 @@ def test_missing_and_double_cells_are_named(empty: Warehouse, photographs: Path)
 
 def test_a_layer_that_lacks_stimuli_is_refused(empty: Warehouse, photographs: Path) -> None:
     add_manifest(empty, "set1", photographs)
-    registry.add(empty, "dlib", "dlib_face", untrained=Untrained())
+    registry.add(empty, "dlib", UNTRAINED)
     values = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    fragments.commit(empty.storage, [write_fragment(empty, values, 0, EMBEDDING)])
+    commit(empty.storage, [write_fragment(empty, values, 0, EMBEDDING)])
     with pytest.raises(BadInput, match="Only 20 of the 24 stimuli"):
         empty.query("FROM expression_anova('dlib', 'embedding', 'set1')")
     with pytest.raises(BadInput, match="20 of the 24 stimuli of set1"):
-        select(empty, "dlib", "embedding", "set1")
+        select(empty, EMBEDDING, Options())
 
 
 def test_a_factor_of_one_level_is_refused(empty: Warehouse) -> None:
@@ -220,7 +222,7 @@ def test_a_factor_of_one_level_is_refused(empty: Warehouse) -> None:
     with pytest.raises(BadInput, match="needs two expressions and two identities"):
         empty.query("FROM expression_anova('net', 'planted', 'set1')")
     with pytest.raises(BadInput, match="fewer than two levels of identity"):
-        select(empty, "net", "planted", "set1")
+        select(empty, Place("net", "planted", "set1"), Options())
 
 
 def test_a_layer_of_one_unit(empty: Warehouse) -> None:
@@ -228,13 +230,13 @@ def test_a_layer_of_one_unit(empty: Warehouse) -> None:
     add_network(empty, "net", 1)
     values = np.random.default_rng(0).normal(size=(18, 1)).astype(np.float32)
     plant(empty, "net", "set1", values)
-    table = anova(empty, "net", "planted", "set1")
+    table = anova(empty, Place("net", "planted", "set1"))
     macro = empty.frame("FROM expression_anova('net', 'planted', 'set1')")
     assert_frame_equal(macro, table.select(macro.columns), rel_tol=1e-9)
     expected = by_statsmodels(values[:, 0], empty.frame("FROM stimuli ORDER BY stimulus_id"))
     assert table.height == 1
     assert {k: table[k][0] for k in expected} == pytest.approx(expected, rel=1e-6)
-    found = select(empty, "net", "planted", "set1", permutations=20)
+    found = select(empty, Place("net", "planted", "set1"), Options(permutations=20))
     assert (found.units, found.varying) == (1, 1)
 
 
@@ -243,8 +245,8 @@ def test_a_layer_that_is_not_stored_is_refused_with_the_command_that_stores_it(
 ) -> None:
     command = "fexp ingest --network dlib --layer conv1 --stimuli set1"
     with pytest.raises(BadInput, match=f"0 of the 48 stimuli of set1; run: {command}"):
-        select(ingested, "dlib", "conv1", "set1")
+        select(ingested, Place("dlib", "conv1", "set1"), Options())
     with pytest.raises(NotFound, match="no layer 'conv9'"):
-        select(ingested, "dlib", "conv9", "set1")
-    with pytest.raises(BadInput, match="between 0 and 1"):
-        select(ingested, "dlib", "conv4_3", "set1", alpha=1.0)
+        select(ingested, Place("dlib", "conv9", "set1"), Options())
+    with pytest.raises(BadInput, match=r"alpha must be a number above 0 and below 1, not 1\.0"):
+        select(ingested, Place("dlib", "conv4_3", "set1"), Options(alpha=1.0))

@@ -11,11 +11,13 @@ from scipy.stats import zscore
 from support.writing import Fexp
 
 from fexp_store import NotFound, Warehouse
+from fexp_store.analyses.selectivity.select import Options as SelectOptions
 from fexp_store.analyses.selectivity.select import select
-from fexp_store.analyses.selectivity.tune import matrix, tune
+from fexp_store.analyses.selectivity.tune import Options, matrix, tune
 from fexp_store.expressions import BASIC
+from fexp_store.warehouse.place import Place
 
-KEY = ("dlib", "conv4_3", "set1")
+KEY = Place("dlib", "conv4_3", "set1")
 
 
 def z_scored_means(wh: Warehouse, units: list[int]) -> np.ndarray:
@@ -26,27 +28,18 @@ def z_scored_means(wh: Warehouse, units: list[int]) -> np.ndarray:
     return np.stack([z[shown == name].mean(axis=0) for name in sorted(BASIC)], axis=1)
 
 
+@pytest.mark.slow
 def test_tuning_is_the_mean_z_score_by_expression(own_copy: Warehouse, fexp: Fexp) -> None:
     with pytest.raises(NotFound, match="run: fexp select"):
-        tune(own_copy, *KEY)
-    select(own_copy, *KEY, alpha=0.05)
+        tune(own_copy, KEY, Options())
+    select(own_copy, KEY, SelectOptions(alpha=0.05))
     units = own_copy.frame("FROM selectivity WHERE selective ORDER BY unit_id")["unit_id"].to_list()
     done = fexp(
-        "-w",
-        own_copy.location,
-        "tune",
-        "-n",
-        KEY[0],
-        "-l",
-        KEY[1],
-        "-s",
-        KEY[2],
-        "-f",
-        "json",
+        *("-w", own_copy.location, "tune", *KEY.as_arguments.split(), "-f", "json"),
     )
     assert done.returncode == 0, done.stderr
     expected = z_scored_means(own_copy, units)
-    table = matrix(own_copy, *KEY)
+    table = matrix(own_copy, KEY)
     assert sorted(table["unit_id"]) == units
     found = table.sort("unit_id").select(sorted(BASIC)).to_numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
@@ -60,9 +53,9 @@ def test_tuning_is_the_mean_z_score_by_expression(own_copy: Warehouse, fexp: Fex
 
 
 def test_a_layer_without_selective_units_has_an_empty_tuning(own_copy: Warehouse) -> None:
-    select(own_copy, *KEY, alpha=1e-300)
+    select(own_copy, KEY, SelectOptions(alpha=1e-300))
     assert not own_copy.frame("FROM selectivity WHERE selective").height
-    counts = tune(own_copy, *KEY).counts
+    counts = tune(own_copy, KEY, Options()).counts
     assert dict(counts.iter_rows()) == dict.fromkeys(BASIC, 0)
 
 

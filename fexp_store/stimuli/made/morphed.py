@@ -14,12 +14,10 @@ from PIL import Image
 
 from fexp_store.continua import Continuum, read_continua
 from fexp_store.errors import BadInput
-from fexp_store.progress import Started, silent
-from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.progress import Started
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store
 from fexp_store.stimuli.made import warp
-from fexp_store.stimuli.made.origin import facts_of
 from fexp_store.stimuli.made.rendered import (
     ATTRIBUTE,
     Rendered,
@@ -28,10 +26,9 @@ from fexp_store.stimuli.made.rendered import (
     renderer,
 )
 from fexp_store.stimuli.made.workers import spread
-from fexp_store.stimuli.recipe import Morphing, as_data
-from fexp_store.stimuli.sets import Made, made_before, read_set, register, stimulus
+from fexp_store.stimuli.recipe import Morphing
+from fexp_store.stimuli.sets import read_set, stimulus
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.storage import Storage
 
 Points = NDArray[np.float64]
@@ -50,36 +47,29 @@ class _Pair:
     points: tuple[Points, Points] | None
 
 
-def morph_set(
-    wh: Warehouse,
-    name: str,
-    recipe: Morphing,
-    rights: Rights = UNKNOWN,
-    *,
-    started: Started = silent,
-) -> Made:
-    """Morph between expressions of each person of a set, and register the images as a set.
+def warps(rows: pl.DataFrame, recipe: Morphing) -> bool:
+    """Whether images of a set are warped: photographs, or rendered faces with jitter.
 
-    A rendered set is rendered anew with interpolated weights. Photographs, and rendered faces
-    with jitter, are warped by their landmarks and dissolved. The two ends of a continuum are the
-    images of the set themselves.
+    Else they are rendered anew with interpolated weights.
+    """
+    asked = recipe.warp or recipe.landmarks is not None
+    return asked or not all(map(_by_weights, rows["attributes"]))
+
+
+def morph(wh: Warehouse, recipe: Morphing, started: Started) -> list[dict[str, Any]]:
+    """Morph between expressions of each person of a set; return the rows of the new one.
+
+    The two ends of a continuum are the images of the set themselves.
 
     Raises
     ------
     BadInput
         If nobody in the set has the expressions, a cell has two images, the images of a person
         differ in size, or landmarks are missing.
-    Conflict
-        If the name is taken by another set.
     """
-    check_name("stimulus set", name)
     continua = read_continua(recipe.continua)
     rows = _complete(read_set(wh, recipe.of), continua, recipe.identities)
-    rendered = all(map(_by_weights, rows["attributes"]))
-    warped = recipe.warp or recipe.landmarks is not None or not rendered
-    data = as_data(recipe, **facts_of(wh, recipe), **({} if warped else renderer()))
-    if made := made_before(wh, name, data, rights):
-        return made
+    warped = warps(rows, recipe)
     points = store.landmarks_of(wh, rows, recipe.landmarks) if warped else None
     steps = tuple(step / (recipe.levels - 1) for step in range(recipe.levels))
     ends = _ends(rows, continua)
@@ -103,7 +93,7 @@ def morph_set(
     store.store(wh, marks)
     for row in rows.iter_rows(named=True):  # the ends stay readable without the source set's root
         images.keep(wh.storage, images.read_registered(wh.storage, row, roots))
-    return Made(len(morphs), register(wh, name, morphs, data, rights))
+    return morphs
 
 
 def _complete(
@@ -160,15 +150,8 @@ def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rende
         sitting = Sitting.from_json(pair.first["attributes"][ATTRIBUTE])
         ends = (pair.first["expression"], pair.second["expression"])
         return render_weights(sitting, [_weights(sitting, ends, t) for t in pair.levels])
-    pictures = [
-        np.asarray(
-            images.decode(images.read_registered(storage, row, roots), row["file"] or "").convert(
-                "RGB"
-            )
-        )
-        for row in (pair.first, pair.second)
-    ]
-    if pictures[0].shape != pictures[1].shape:
+    first, second = (images.pixels(storage, row, roots) for row in (pair.first, pair.second))
+    if first.shape != second.shape:
         raise BadInput(
             f"The images of {pair.first['identity']} differ in size; make them alike first: "
             "fexp stimuli prepare"
@@ -176,7 +159,7 @@ def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rende
     start, end = pair.points
     made = []
     for t in pair.levels:
-        picture = Image.fromarray(warp.morph(*pictures, start, end, t))
+        picture = Image.fromarray(warp.morph(first, second, start, end, t))
         made.append((images.png_of(picture), (1 - t) * start + t * end))
     return made
 

@@ -11,18 +11,15 @@ from PIL import Image
 
 from fexp_store.errors import BadInput
 from fexp_store.faces.oval import oval
-from fexp_store.progress import Started, silent
-from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.progress import Started
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store
 from fexp_store.stimuli.made import warp
-from fexp_store.stimuli.made.origin import facts_of
 from fexp_store.stimuli.made.rendered import ATTRIBUTE, Rendered
 from fexp_store.stimuli.made.workers import spread
-from fexp_store.stimuli.recipe import Preparation, as_data
-from fexp_store.stimuli.sets import Made, made_before, own, read_set, register
+from fexp_store.stimuli.recipe import Preparation
+from fexp_store.stimuli.sets import own, read_set
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.storage import Storage
 
 Points = NDArray[np.float64]
@@ -34,15 +31,8 @@ LUMA = np.array([0.299, 0.587, 0.114])
 """Of red, green and blue, ITU-R BT.601."""
 
 
-def prepare_set(
-    wh: Warehouse,
-    name: str,
-    recipe: Preparation,
-    rights: Rights = UNKNOWN,
-    *,
-    started: Started = silent,
-) -> Made:
-    """Derive images from those of a set, and register them as a new one.
+def prepare(wh: Warehouse, recipe: Preparation, started: Started) -> list[dict[str, Any]]:
+    """Derive images from those of a set; return the rows of the new one.
 
     The attributes ``from_set`` and ``from_sha256`` of each image say which image it was made of.
     Where the images have landmarks, so have the new ones.
@@ -51,14 +41,8 @@ def prepare_set(
     ------
     BadInput
         If the eyes are to be aligned and landmarks are missing, or an image cannot be read.
-    Conflict
-        If the name is taken by another set.
     """
-    check_name("stimulus set", name)
     rows = read_set(wh, recipe.of)
-    data = as_data(recipe, **facts_of(wh, recipe))
-    if made := made_before(wh, name, data, rights):
-        return made
     needed = recipe.align is not None or recipe.landmarks is not None
     points = store.landmarks_of(wh, rows, recipe.landmarks) if needed else {}
     source = f"prepared from {recipe.of} (set {rows['set_sha256'][0]}): {_words(recipe)}"
@@ -78,7 +62,7 @@ def prepare_set(
         prepared.append(own(row) | changed | {"attributes": kept | origin})
         advance(1)
     store.store(wh, moved)
-    return Made(rows.height, register(wh, name, prepared, data, rights))
+    return prepared
 
 
 def _words(recipe: Preparation) -> str:
@@ -127,9 +111,7 @@ def _prepare(
     task: tuple[dict[str, Any], Points | None],
 ) -> Rendered:
     row, points = task
-    content = images.read_registered(storage, row, roots)
-    picture = np.asarray(images.decode(content, row["file"] or "image").convert("RGB"))
-    made, marks = prepare_picture(picture, points, recipe)
+    made, marks = prepare_picture(images.pixels(storage, row, roots), points, recipe)
     return images.png_of(Image.fromarray(made)), marks
 
 

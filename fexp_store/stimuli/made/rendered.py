@@ -18,15 +18,13 @@ from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.faces.look import Look
 from fexp_store.faces.person import person, recipes
 from fexp_store.faces.render import render_faces
-from fexp_store.progress import Started, silent
-from fexp_store.rights import UNKNOWN, Rights
+from fexp_store.progress import Started
 from fexp_store.stimuli import images
 from fexp_store.stimuli.landmarks import store
 from fexp_store.stimuli.made.workers import spread
-from fexp_store.stimuli.recipe import Rendering, as_data
-from fexp_store.stimuli.sets import Made, made_before, register, stimulus
+from fexp_store.stimuli.recipe import Rendering
+from fexp_store.stimuli.sets import stimulus
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.names import check_name
 
 ATTRIBUTE = "rendered"
 """Attribute of a rendered image: JSON of what it was rendered from."""
@@ -70,30 +68,17 @@ class Sitting:
         return cls(**values | {"look": Look(**values["look"])})
 
 
-def render_set(
-    wh: Warehouse,
-    name: str,
-    recipe: Rendering,
-    rights: Rights = UNKNOWN,
-    *,
-    started: Started = silent,
-) -> Made:
-    """Render people with the basic expressions and register the images as a set.
+def render(wh: Warehouse, recipe: Rendering, started: Started) -> list[dict[str, Any]]:
+    """Render people with the basic expressions; return the rows of the set.
 
     The images are kept in the warehouse's ``images/`` and their 68 landmarks in its table
     ``landmarks``. The first people of a larger set of one seed are the same.
 
     Raises
     ------
-    Conflict
-        If the name is taken by another set.
     BadInput
         If the extra ``stimuli`` is not installed.
     """
-    check_name("stimulus set", name)
-    data = as_data(recipe, **renderer())
-    if made := made_before(wh, name, data, rights):
-        return made
     expressions = (*BASIC, NEUTRAL) if recipe.neutral else BASIC
     look = Look(**{key: getattr(recipe, key) for key in _LOOK})
     source = (
@@ -114,7 +99,7 @@ def render_set(
             rows.append(row | {"attributes": attributes})
         advance(len(faces))
     store.store(wh, landmarks)
-    return Made(len(rows), register(wh, name, rows, data, rights))
+    return rows
 
 
 def render_expressions(expressions: tuple[str, ...], sitting: Sitting) -> list[Rendered]:
