@@ -177,7 +177,7 @@ def _kind(info: inspect.Type) -> tuple[type, str]:
             return float, f"a number{_bounds(info)}"
         case inspect.LiteralType():
             *others, last = map(str, info.values)
-            return str, f"{', '.join(others)} or {last}"
+            return str, f"{', '.join(others)} or {last}" if others else last
         case inspect.StrType():
             return str, "text"
         case inspect.VarTupleType():

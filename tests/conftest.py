@@ -25,6 +25,13 @@ settings.load_profile("any machine")
 UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever runs the command line as a process is slow."""
+    for item in items:
+        if "fexp" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     """A manifest of 4 identities x 6 expressions."""
