@@ -12,9 +12,9 @@ import time
 import numpy as np
 from scipy import stats
 
-from fexp_store.analyses.classifier import Classifier
-from fexp_store.analyses.decoding import CrossValidated, cross_validate
-from fexp_store.analyses.similarity import confusion_counts, similarities_of
+from fexp_store.analyses.expressions.classifier import Classifier
+from fexp_store.analyses.expressions.cross_validation import CrossValidated, cross_validate
+from fexp_store.analyses.expressions.similarity import confusion_counts, similarities_of
 from fexp_store.expressions import BASIC
 
 

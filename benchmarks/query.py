@@ -17,16 +17,19 @@ from scipy import stats
 
 from benchmarks.setting import UNITS, in_own_process, new_warehouse, print_table
 from fexp_store import Warehouse
-from fexp_store.analyses.anova import anova
-from fexp_store.analyses.selectivity import select
+from fexp_store.analyses.selectivity.anova import anova
+from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.expressions import BASIC
-from fexp_store.warehouse import fragments, tables
-from fexp_store.warehouse.fragments import Fragment, Partition
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.commit import commit
+from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
+from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.place import Place
 
 IDENTITIES = 104
 RUNS = 3
 REFERENCE = "numpy, float64, with F and p"
-KEY = ("net", "conv5_3", "set1")
+PLACE = Place("net", "conv5_3", "set1")
 MACROS = {
     "one unit's responses": (
         "FROM activations WHERE network = 'net' AND layer = 'conv5_3' "
@@ -48,7 +51,7 @@ def run() -> None:
         wh = new_warehouse(directory)
         array = Path(directory) / "matrix.npy"
         in_own_process(_store, wh, array, 1)  # a child's peak begins at that of its parent
-        root, best, peaks = str(wh.root), {}, {}
+        root, best, peaks = wh.location, {}, {}
         for name, work, arguments in (
             ("numpy", _reference, (str(array),)),
             ("queries", _queries, (root,)),
@@ -71,7 +74,7 @@ def _ten_times(once: float) -> None:
     with tempfile.TemporaryDirectory() as directory:
         wh = new_warehouse(directory)
         in_own_process(_store, wh, None, 10)
-        seconds, peak = in_own_process(_select, str(wh.root))
+        seconds, peak = in_own_process(_select, wh.location)
     header = ("fexp select, 6,240 stimuli", "seconds", "ratio to 624 stimuli", "peak RSS, MB")
     print_table(header, [("", f"{seconds:.1f}", f"{seconds / once:.1f}", f"{peak / 1e6:.0f}")])
 
@@ -88,14 +91,14 @@ def _queries(root: str) -> dict[str, float]:
 def _selections(root: str) -> dict[str, float]:
     wh = Warehouse(root, threads=2)
     return {
-        "Python anova() (what fexp select runs)": _best(lambda: anova(wh, *KEY)),
-        "fexp select": _best(lambda: select(wh, *KEY)),
+        "Python anova() (what fexp select runs)": _best(lambda: anova(wh, PLACE)),
+        "fexp select": _best(lambda: select(wh, PLACE, Options())),
     }
 
 
 def _permutations(root: str) -> dict[str, float]:
     wh = Warehouse(root, threads=2)
-    work = partial(select, wh, *KEY, permutations=1000)
+    work = partial(select, wh, PLACE, Options(permutations=1000))
     return {"fexp select --permutations 1000, once": _best(work, runs=1)}
 
 
@@ -105,7 +108,7 @@ def _largest_difference(root: str, array: str) -> float:
 
 
 def _select(root: str) -> float:
-    return _best(lambda: select(Warehouse(root, threads=2), *KEY), runs=1)
+    return _best(lambda: select(Warehouse(root, threads=2), PLACE, Options()), runs=1)
 
 
 def _best(work: Callable[[], Any], runs: int = RUNS) -> float:
@@ -161,14 +164,11 @@ def _store(wh: Warehouse, array: Path | None, times: int) -> None:
 
 
 def _commit(wh: Warehouse, values: np.ndarray, start: int) -> None:
-    partition = Partition(*KEY)
-    path = fragments.new_path(partition)
-    size, digest = fragments.write_file(wh.storage / "activations" / path, values, start)
+    path = new_path(PLACE)
+    size, digest = write_file(wh.storage, stored_path(path), values, start)
     fragment = Fragment(
         fragment_id=str(start),
-        network=partition.network,
-        layer=partition.layer,
-        stimulus_set=partition.stimulus_set,
+        **PLACE.columns,
         path=path,
         unit_start=0,
         unit_stop=UNITS,
@@ -181,4 +181,4 @@ def _commit(wh: Warehouse, values: np.ndarray, start: int) -> None:
         precision="fp32",
         run_id="benchmark",
     )
-    fragments.commit(wh.storage, [fragment])
+    commit(wh.storage, [fragment])

@@ -1,9 +1,11 @@
-"""Writes what the code says of itself into pages: commands, views and macros."""
+"""Writes what the code says of itself into pages: commands, analyses, views and macros."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
+from dataclasses import MISSING
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 from typer.main import get_command
 
 from fexp_store import Warehouse, schemas
+from fexp_store.analyses import ANALYSES, analysis
 from fexp_store.cli import app
+from fexp_store.options import describe
 
 PUBLIC = "WHERE database_name = 'catalog' AND schema_name = 'main'"
 VIEWS = f"SELECT view_name, comment FROM duckdb_views() {PUBLIC} ORDER BY ALL"
@@ -25,6 +29,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     markdown = markdown.replace(
         "<!-- commands -->", "\n".join(_reference(get_command(app), "fexp"))
     )
+    markdown = _with_analyses(markdown)
     if "<!-- views -->" in markdown:
         with TemporaryDirectory() as folder:
             wh = Warehouse.create(Path(folder) / "warehouse")
@@ -55,6 +60,21 @@ def _option(parameter: Any) -> str:
         "" if parameter.required or default is False else f"`{default}`" if default != "" else ""
     )
     return f"| {names} | {shown} | {getattr(parameter, 'help', '') or ''} |"
+
+
+def _with_analyses(markdown: str) -> str:
+    """Replace the markers of each analysis: its options, and what sets its runs apart."""
+    keys = ["| analysis | one run counts for each |", "| --- | --- |"]
+    for name in ANALYSES:
+        lines = ["| option | default | must be | |", "| --- | --- | --- | --- |"]
+        for option in describe(analysis(name).options):
+            flag = "--" + option.name.replace("_", "-")
+            given = option.default not in (MISSING, None)
+            default = f"`{json.dumps(option.default)}`" if given else ""
+            lines.append(f"| `{flag}` | {default} | {option.wanted} | {_escaped(option.help)} |")
+        markdown = markdown.replace(f"<!-- options of {name} -->", "\n".join(lines))
+        keys.append(f"| `{name}` | {', '.join(f'`{x}`' for x in analysis(name).same_if)} |")
+    return markdown.replace("<!-- keys of analyses -->", "\n".join(keys))
 
 
 def _views(wh: Warehouse) -> list[str]:

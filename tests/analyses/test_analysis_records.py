@@ -76,12 +76,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     morph = anger + np.linspace(0, 1, 5)[:, None] * (fear - anger)
     for network in ("net", "twin"):
         add_network(wh, network, 12)
-        for name, rows in (
-            ("faces", (pattern, 6)),
-            ("others", (pattern, 4)),
-            ("morphs", (morph, 6)),
-        ):
-            values = np.tile(rows[0], (rows[1], 1))
+        for name, shown, n in (("faces", pattern, 6), ("others", pattern, 4), ("morphs", morph, 6)):
+            values = np.tile(shown, (n, 1))
             plant(wh, network, name, values + rng.normal(0, 0.3, values.shape))
         place = PLACE._replace(network=network)
         for name in ("select", "decode"):
@@ -96,7 +92,7 @@ def wh(planted: Warehouse, tmp_path: Path) -> Warehouse:
 
 
 def on(name: str, place: Place = PLACE) -> On:
-    return [place, place._replace(network="twin")] if analysis(name).several else place
+    return [place, place._replace(network="twin")] if analysis(name).compares else place
 
 
 def run(wh: Warehouse, name: str, options: dict[str, Any], place: Place = PLACE) -> str:
@@ -124,6 +120,7 @@ def test_every_table_is_stored_and_is_a_view(planted: Warehouse, name: str) -> N
         "WHERE database_name = 'catalog' AND schema_name = 'main'"
     )
     assert analysis(name).name == name
+    assert set(analysis(name).compares) <= ANALYSES.keys() - {name}
     assert analysis(name).tables
     assert {f"results/{table}" for table in analysis(name).tables} <= schemas.tables().keys()
     assert set(analysis(name).tables) <= set(views["view_name"])

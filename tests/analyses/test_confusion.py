@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import permutations
 from pathlib import Path
 
@@ -188,12 +187,12 @@ def test_responses_that_cannot_be_used_are_refused(
 
 
 @pytest.mark.slow
-def test_the_commands_print_what_is_stored(fexp: Fexp, ingested: Warehouse, tmp_path: Path) -> None:
-    shutil.copytree(ingested.location, tmp_path / "warehouse")
+def test_the_commands_print_what_is_stored(fexp: Fexp, own_copy: Warehouse) -> None:
+    warehouse = ("-w", own_copy.location)
     place = ("--network", "dlib", "--layer", "embedding", "--stimuli", "set1", "--units", "all")
-    decoded = fexp("decode", *place, "--folds", "4", "--shuffles", "3", "-f", "json")
+    decoded = fexp(*warehouse, "decode", *place, "--folds", "4", "--shuffles", "3", "-f", "json")
     assert decoded.returncode == 0, decoded.stderr
-    confused = fexp("confuse", *place, "--folds", "4")
+    confused = fexp(*warehouse, "confuse", *place, "--folds", "4")
     assert (confused.returncode, confused.stdout.count("zhou2022_figure2")) == (0, 6)
-    published = fexp("responses", "compare", "-f", "csv")
+    published = fexp(*warehouse, "responses", "compare", "-f", "csv")
     assert published.stdout.count("\n") == 1 + 4 * 3 * 6

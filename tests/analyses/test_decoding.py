@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +29,10 @@ SVCS = {
 
 
 @pytest.fixture
-def selected(ingested: Warehouse, tmp_path: Path) -> Warehouse:
+def selected(own_copy: Warehouse) -> Warehouse:
     """Activations of 8 identities x 6 expressions, with selective units."""
-    shutil.copytree(ingested.location, tmp_path / "copy")
-    wh = Warehouse(tmp_path / "copy")
-    select(wh, PLACE, SelectOptions(alpha=0.05))
-    return wh
+    select(own_copy, PLACE, SelectOptions(alpha=0.05))
+    return own_copy
 
 
 @pytest.mark.parametrize("kernel", SVCS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,11 +30,6 @@ from fexp_store.warehouse.place import Place
 
 UNTRAINED = NetworkOptions(architecture="dlib_face", untrained=True)
 EMBEDDING = Place("dlib", "embedding", "set1")
-
-
-def copy_of(wh: Warehouse, path: Path) -> Warehouse:
-    shutil.copytree(wh.location, path)
-    return Warehouse(path)
 
 
 def by_statsmodels(values: NDArray[np.float32], stimuli: pl.DataFrame) -> dict[str, float]:
@@ -120,43 +114,36 @@ def by_fractions(x: list[float], expressions: int) -> dict[str, float]:
     }
 
 
-def test_units_without_variance_have_no_f_and_are_never_selective(
-    ingested: Warehouse, tmp_path: Path
-) -> None:
-    wh = copy_of(ingested, tmp_path / "copy")
-    matrix = wh.matrix("dlib", "conv4_3", "set1")
+def test_units_without_variance_have_no_f_and_are_never_selective(own_copy: Warehouse) -> None:
+    matrix = own_copy.matrix("dlib", "conv4_3", "set1")
     constant = np.ptp(matrix.values, axis=0) == 0
     assert constant.any()
-    found = select(wh, Place("dlib", "conv4_3", "set1"), Options(alpha=0.5))
-    units = wh.frame("FROM selectivity ORDER BY unit_id")
+    found = select(own_copy, Place("dlib", "conv4_3", "set1"), Options(alpha=0.5))
+    units = own_copy.frame("FROM selectivity ORDER BY unit_id")
     assert (units["f_expression"].is_null().to_numpy() == constant).all()
     assert not units.filter(pl.Series(constant))["selective"].any()
     assert found.varying == (~constant).sum()
     assert found.expected == pytest.approx(found.varying * 0.25)
 
 
-def test_selective_is_the_study_s_rule(ingested: Warehouse, tmp_path: Path) -> None:
-    wh = copy_of(ingested, tmp_path / "copy")
-    found = select(wh, Place("dlib", "conv4_3:pre", "set1"), Options(alpha=0.05))
-    units = wh.frame("FROM selectivity ORDER BY unit_id")
+def test_selective_is_the_study_s_rule(own_copy: Warehouse) -> None:
+    found = select(own_copy, Place("dlib", "conv4_3:pre", "set1"), Options(alpha=0.05))
+    units = own_copy.frame("FROM selectivity ORDER BY unit_id")
     rule = (units["p_expression"] < 0.05) & (units["p_identity"] > 0.05)
     assert (rule == units["selective"]).all()
     assert 0 < rule.sum() == found.selective < found.units == 8192
-    eta = anova(wh, Place("dlib", "conv4_3:pre", "set1")).select(
+    eta = anova(own_copy, Place("dlib", "conv4_3:pre", "set1")).select(
         pl.col("ss_expression") / (pl.col("ss_expression") + pl.col("ss_error"))
     )
     np.testing.assert_allclose(units["eta_squared_expression"], eta.to_series(), rtol=1e-12)
 
 
-def test_the_newest_finished_run_is_shown_and_none_is_lost(
-    ingested: Warehouse, tmp_path: Path
-) -> None:
-    wh = copy_of(ingested, tmp_path / "copy")
-    select(wh, EMBEDDING, Options(alpha=0.01))
-    last = select(wh, EMBEDDING, Options(alpha=0.2))
-    shown = wh.frame("SELECT run_id, count_if(selective) FROM selectivity GROUP BY ALL")
+def test_the_newest_finished_run_is_shown_and_none_is_lost(own_copy: Warehouse) -> None:
+    select(own_copy, EMBEDDING, Options(alpha=0.01))
+    last = select(own_copy, EMBEDDING, Options(alpha=0.2))
+    shown = own_copy.frame("SELECT run_id, count_if(selective) FROM selectivity GROUP BY ALL")
     assert shown.rows() == [(last.run_id, last.selective)]
-    assert wh.frame("SELECT count(*) FROM stored.selectivity").item() == 256
+    assert own_copy.frame("SELECT count(*) FROM stored.selectivity").item() == 256
 
 
 def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Path) -> None:
