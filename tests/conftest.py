@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.writing import Fexp, write_photographs
 
 from fexp_store import Warehouse
@@ -17,7 +18,18 @@ from fexp_store.networks import registry
 from fexp_store.networks.records import Options
 from fexp_store.stimuli.photographs.add import add_manifest
 
+# The machine may be busy: an example that takes long is no fault.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
+
 UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever runs the command line as a process is slow."""
+    for item in items:
+        if "fexp" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -68,11 +68,6 @@ class Warehouse:
         return cls(path) if root.is_warehouse(path) else cls.create(path)
 
     @property
-    def root(self) -> Path:
-        """Temporary."""
-        return Path(self.location)
-
-    @property
     def location(self) -> str:
         """Where it is, in words that the command line understands."""
         return self.storage.location

@@ -71,6 +71,7 @@ def test_formats_hold_the_same_result(fexp: Fexp, ready: Warehouse) -> None:
     assert all(f" {who} " in table for who in ("p0", "p3"))
 
 
+@pytest.mark.slow
 def test_parquet_goes_to_standard_output(fexp: Fexp, ready: Warehouse, tmp_path: Path) -> None:
     import subprocess
     import sys

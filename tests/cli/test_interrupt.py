@@ -9,9 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from psutil import Process
 
 from fexp_store import Warehouse
+
+pytestmark = pytest.mark.slow
 
 # Hours of work that DuckDB cannot shorten.
 LONG = (

@@ -49,6 +49,7 @@ def direct_responses(
     return found
 
 
+@pytest.mark.slow
 def test_every_dlib_layer_is_stored_as_torch_computes_it(
     ready: Warehouse, photographs: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_every_dlib_layer_is_stored_as_torch_computes_it(
         assert_close(ready.matrix("dlib", layer, "set1").values, direct, layer)
 
 
+@pytest.mark.slow
 def test_every_vgg_layer_is_stored_as_torch_computes_it(empty: Warehouse, tmp_path: Path) -> None:
     manifest = write_photographs(tmp_path / "photographs", 2, ("anger", "fear"))
     add_manifest(empty, "set1", manifest)
@@ -74,6 +76,7 @@ def test_every_vgg_layer_is_stored_as_torch_computes_it(empty: Warehouse, tmp_pa
         assert_close(empty.matrix("vgg", layer, "set1").values, direct, layer)
 
 
+@pytest.mark.slow
 def test_the_batch_size_does_not_change_activations(ready: Warehouse, photographs: Path) -> None:
     add_manifest(ready, "again", photographs)
     ingest(ready, "dlib", ["conv4_3", "embedding"], "set1", Options(batch_size=24))
@@ -202,6 +205,7 @@ def _ingest(root: str, memory: int) -> int:
     return done.fragments
 
 
+@pytest.mark.slow
 def test_two_processes_that_ingest_the_same_store_it_once(ready: Warehouse) -> None:
     memories = [1, 3, 1024]  # fragments of different sizes
     with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
@@ -214,6 +218,7 @@ def _ingest_layer(root: str, layer: str) -> int:
     return ingest(Warehouse(root), "dlib", [layer], "set1", Options(memory=1)).fragments
 
 
+@pytest.mark.slow
 def test_processes_on_different_layers_and_on_the_same_all_succeed(ready: Warehouse) -> None:
     layers = {"conv4_1": 8192, "conv4_2": 8192, "conv5_1": 4096, "embedding": 128}
     jobs = [*layers, "conv4_1"]
@@ -236,6 +241,7 @@ KILLED_UNITS = {"conv4_3": 8192, "conv5_3": 256 * 16, "embedding": 128}
 KILLS = 10
 
 
+@pytest.mark.slow
 def test_killed_ingest_leaves_no_partial_rows_and_the_next_goes_on(
     empty: Warehouse, tmp_path: Path
 ) -> None:
@@ -281,6 +287,7 @@ def check_whole_spans(wh: Warehouse, at_least: int) -> int:
     return total
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_leaves_no_files(ready: Warehouse) -> None:
     before = state(ready)
     code = (

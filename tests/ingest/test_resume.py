@@ -26,6 +26,7 @@ from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse.vacuum import orphans, vacuum
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     empty: Warehouse, tmp_path: Path, fexp: Fexp
 ) -> None:

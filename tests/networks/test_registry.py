@@ -125,6 +125,7 @@ def test_a_bad_weights_file_is_one_sentence_and_registers_nothing(
     assert state(empty) == before
 
 
+@pytest.mark.slow
 def test_any_torchvision_model_is_stored_as_torchvision_computes_it(
     ready: Warehouse, photographs: Path, tmp_path: Path
 ) -> None:

