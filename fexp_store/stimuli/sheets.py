@@ -59,13 +59,9 @@ def set_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
     expressions = rows["expression"].drop_nulls().unique().sort().to_list()
     identities = rows["identity"].unique(maintain_order=True).to_list()[:MAX_IDENTITIES]
     cells = {(r["identity"], r["expression"]): r for r in rows.iter_rows(named=True)}
-    roots = images.roots(wh.storage)
-    tiles = [
-        (_image(wh, cells.get((identity, expression)), roots), f"{identity} {expression}")
-        for identity in identities
-        for expression in expressions
-    ]
-    return contact_sheet(tiles, len(expressions))
+    places = [(identity, expression) for identity in identities for expression in expressions]
+    pictures = _pictures(wh, [cells.get(place) for place in places])
+    return contact_sheet(list(zip(pictures, map(" ".join, places), strict=True)), len(expressions))
 
 
 def _morph_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
@@ -80,31 +76,29 @@ def _morph_sheet(wh: Warehouse, rows: pl.DataFrame) -> Image.Image:
         f"{one[:2]}-{other[:2]} {level:.2f}"
         for one, other, level in shown.select(*continua[1:], "morph_level").iter_rows()
     ]
-    return _sheet(wh, shown, captions, columns)
+    return stimuli_sheet(wh, shown, captions, columns)
 
 
-def stimuli_sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str]) -> Image.Image:
-    """Show some stimuli in the order given, six to a row.
+def stimuli_sheet(
+    wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str], columns: int = 6
+) -> Image.Image:
+    """Show some stimuli in the order given.
 
     Parameters
     ----------
     rows : DataFrame
         Rows of the view ``stimuli``.
     captions : sequence of str
+    columns : int
+        Images in a row.
     """
-    return _sheet(wh, rows, captions, 6)
-
-
-def _sheet(wh: Warehouse, rows: pl.DataFrame, captions: Sequence[str], columns: int) -> Image.Image:
-    roots = images.roots(wh.storage)
-    pictures = [_image(wh, row, roots) for row in rows.iter_rows(named=True)]
+    pictures = _pictures(wh, rows.to_dicts())
     return contact_sheet(list(zip(pictures, captions, strict=True)), columns)
 
 
-def _image(
-    wh: Warehouse, stimulus: dict[str, Any] | None, roots: dict[str, str]
-) -> Image.Image | None:
-    if stimulus is None:
-        return None
-    content = images.read_registered(wh.storage, stimulus, roots)
-    return images.decode(content, f"stimulus {stimulus['stimulus_id']}")
+def _pictures(wh: Warehouse, stimuli: Sequence[dict[str, Any] | None]) -> list[Image.Image | None]:
+    roots = images.roots(wh.storage)
+    return [
+        None if row is None else Image.fromarray(images.pixels(wh.storage, row, roots))
+        for row in stimuli
+    ]

@@ -11,6 +11,7 @@ from fexp_store import schemas
 from fexp_store.analyses.analysis import On
 from fexp_store.ingest import ingest
 from fexp_store.networks.records import has_network
+from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.file import DeclaredAnalysis, DeclaredNetwork, Study
@@ -108,7 +109,8 @@ def _out_of_date(wh: Warehouse, declared: DeclaredAnalysis, on: On) -> str | Non
         return "never run"
     reads = declared.analysis.reads(wh, on, declared.options)
     options = {name: value for name, value in wanted.items() if name not in reads}
-    differences = runs.differences(standing, options)
+    defaults = {option.name: option.default for option in describe(declared.analysis.options)}
+    differences = runs.differences(standing, options, defaults)
     if runs.differences(standing, reads):
         differences.append("what it read made anew since")
     if not differences:

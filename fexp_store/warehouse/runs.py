@@ -106,14 +106,17 @@ def newest(wh: Warehouse, kind: str, key: Mapping[str, Any]) -> Finished | None:
     return None
 
 
-def differences(run: Finished, parameters: Mapping[str, Any]) -> list[str]:
-    """Name the parameters in which a run differs from those that are wanted, with both values."""
+def differences(
+    run: Finished, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Name the parameters in which a run differs from those that are wanted, with both values.
+
+    A run that is older than a parameter was run as the parameter's default says.
+    """
     wanted = json.loads(json.dumps(parameters))
-    return [
-        f"{name} {run.parameters.get(name)} instead of {value}"
-        for name, value in wanted.items()
-        if run.parameters.get(name) != value
-    ]
+    had = {name: run.parameters.get(name, (defaults or {}).get(name)) for name in wanted}
+    changed = (name for name in wanted if had[name] != wanted[name])
+    return [f"{name} {had[name]} instead of {wanted[name]}" for name in changed]
 
 
 def record_start(storage: Storage, run: Run) -> None:

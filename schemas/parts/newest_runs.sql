@@ -19,7 +19,9 @@ keyed AS (
         run_id,
         kind,
         started,
-        parameters,
+        json_merge_patch(  -- runs of earlier versions call C c
+            parameters, json_object('C', coalesce(parameters -> 'C', parameters -> 'c'))
+        ) AS parameters,
         coalesce(
             key,
             json_merge_patch(  -- which leaves out what is null

@@ -46,6 +46,9 @@ OTHERS: dict[str, dict[str, Any]] = {
     "compare": {"units": "all"},
 }
 """Other options, with which a run is on the same thing."""
+for later in ANALYSES.keys() - OPTIONS.keys():
+    units = {"units": "all"} if hasattr(analysis(later).options, "units") else {}
+    OPTIONS[later] = OTHERS[later] = units
 
 OLDER_CLASSIFIER = {"components": 50, "kernel": "linear", "c": 1.0, "folds": 10, "seed": 0}
 OLDER_TRAINED = OLDER_CLASSIFIER | {"units": "all", "selected_on": "faces", "selection_run": None}
@@ -167,7 +170,7 @@ def test_the_newest_run_of_a_key_is_the_one_that_is_shown(wh: Warehouse, name: s
 def test_runs_of_earlier_versions_count_for_the_same_thing(
     wh: Warehouse, name: str, parameters: dict[str, Any]
 ) -> None:
-    assert {older for older, _ in OLDER} == set(ANALYSES)
+    assert {older for older, _ in OLDER} <= set(ANALYSES)
     before = run(wh, name, OPTIONS[name])
     written = [table for table in newest_only(name) if run_ids(wh, table, before)]
     older = record_older(wh, name, before, parameters)

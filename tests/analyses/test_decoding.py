@@ -9,6 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from support.planted import add_network, plant, prototype_rows, register_rows
 
@@ -56,6 +57,24 @@ def test_every_prediction_is_that_of_a_scikit_learn_pipeline(
         expected[test] = pipeline.predict(values[test])
     assert stored["response"].to_list() == expected.tolist()
     assert stored["depicted"].to_list() == labels.tolist()
+
+
+def test_standardised_answers_are_those_of_a_pipeline_that_scales() -> None:
+    rng = np.random.default_rng(3)
+    scales = np.append(rng.uniform(0.01, 100, 19), 0)  # one unit is constant
+    values = (rng.normal(size=(60, 20)) + np.repeat(np.eye(6, 20) * 2, 10, axis=0)) * scales
+    labels = np.repeat(np.array(BASIC), 10)
+    train = np.arange(60) % 3 > 0
+    steps = (StandardScaler(), PCA(5), SVC(kernel="poly", degree=1, coef0=0, gamma="scale"))
+    expected = make_pipeline(*steps).fit(values[train], labels[train]).predict(values[~train])
+    answers = {
+        standardise: similarities(
+            values[train], values[~train], Classifier(components=5, standardise=standardise)
+        ).classify(labels[train])
+        for standardise in (True, False)
+    }
+    assert answers[True].tolist() == expected.tolist()
+    assert answers[True].tolist() != answers[False].tolist()
 
 
 def test_no_identity_is_in_the_training_and_the_test_images_of_a_fold(selected: Warehouse) -> None:

@@ -84,13 +84,14 @@ def compared_runs(wh: Warehouse, places: Sequence[Place], options: Options) -> p
 
 def _check_made_alike(found: pl.DataFrame) -> None:
     """Refuse results of classifiers that were trained in other ways."""
-    names = [option.name for option in describe(Training)]
+    options = describe(Training)
     for rows in found.partition_by("what", maintain_order=True):
         first, *others = rows.to_dicts()
         for other in others:
             made = [json.loads(row["parameters"]) for row in (first, other)]
-            for name in names:
-                one, two = (parameters.get(name) for parameters in made)
+            for name, default in ((option.name, option.default) for option in options):
+                # A run that is older than an option was run as its default says.
+                one, two = (parameters.get(name, default) for parameters in made)
                 if one != two:
                     raise BadInput(
                         f"{first['network']} {first['layer']} and {other['network']} "

@@ -25,6 +25,10 @@ class Classifier:
     the same whatever the activations are measured in.
     """
 
+    standardise: Annotated[
+        bool,
+        Meta(description="Give each unit mean 0 and SD 1 over the training images; our choice."),
+    ] = False
     components: Annotated[
         int,
         Meta(
@@ -66,7 +70,8 @@ def similarities(train: Values, test: Values, settings: Classifier) -> Similarit
 
     Labels play no part, so that one call serves the true and any number of shuffled labels. The
     answers are those of scikit-learn's ``make_pipeline(PCA(components), SVC(kernel, C,
-    gamma="scale"))``, where the linear kernel is ``SVC("poly", degree=1, coef0=0)``.
+    gamma="scale"))``, where the linear kernel is ``SVC("poly", degree=1, coef0=0)``; standardised,
+    a ``StandardScaler()`` comes first.
 
     Parameters
     ----------
@@ -83,10 +88,14 @@ def similarities(train: Values, test: Values, settings: Classifier) -> Similarit
     # scikit-learn takes a second to import, and most commands need none of it.
     from sklearn.decomposition import PCA
     from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
+    from sklearn.preprocessing import StandardScaler
 
     train, test = train.astype(np.float64), test.astype(np.float64)
     if not np.ptp(train, axis=0).any():
         raise BadInput("These units respond alike to all images; nothing can be classified.")
+    if settings.standardise:
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
     components = min(settings.components, *train.shape)
     pca = PCA(components, svd_solver="full").fit(train)
     known, asked = pca.transform(train), pca.transform(test)

@@ -20,9 +20,9 @@ from fexp_store.analyses.expressions.training import (
     Training,
     TrainingData,
     read_training,
-    reads,
 )
 from fexp_store.analyses.reading.images import read_basic
+from fexp_store.analyses.reading.units import reads
 from fexp_store.options import Count, record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.place import Place

@@ -109,8 +109,25 @@ def fold_rows(found: CrossValidated) -> pl.DataFrame:
             "n_test": sizes[fold],
             "correct": np.rint(accuracies.ravel() * sizes[fold]).astype(np.int32),
             "accuracy": accuracies.ravel(),
+            "majority": majority_accuracies(found).ravel(),
         }
     )
+
+
+def majority_accuracies(found: CrossValidated) -> NDArray[np.float64]:
+    """Accuracy of the most frequent training label (the first by name of equals) in each fold.
+
+    Returns
+    -------
+    ndarray of shape (1 + shuffles, n_folds)
+    """
+    names, codes = np.unique(found.labels, return_inverse=True)
+    is_label = codes.reshape(found.labels.shape)[..., None] == np.arange(len(names))
+    folds = range(int(found.fold.max()) + 1)
+    held_out = np.stack([is_label[:, found.fold == fold].sum(axis=1) for fold in folds], axis=1)
+    majority = (is_label.sum(axis=1, keepdims=True) - held_out).argmax(axis=2)
+    right = np.take_along_axis(held_out, majority[..., None], axis=2)[..., 0]
+    return np.asarray(right / held_out.sum(axis=2))
 
 
 def prediction_rows(

@@ -15,7 +15,8 @@ from fexp_store.analyses.expressions.cross_validation import (
     fold_rows,
     prediction_rows,
 )
-from fexp_store.analyses.expressions.training import Training, read_training, reads
+from fexp_store.analyses.expressions.training import Training, read_training
+from fexp_store.analyses.reading.units import reads
 from fexp_store.options import record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.place import Place

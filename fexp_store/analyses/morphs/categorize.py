@@ -10,7 +10,7 @@ import polars as pl
 from msgspec import Meta
 
 from fexp_store.analyses.analysis import Analysis, begin
-from fexp_store.analyses.expressions.training import Training, read_training, reads
+from fexp_store.analyses.expressions.training import Training, read_training
 from fexp_store.analyses.morphs.identification import (
     CONTINUUM,
     Prototypes,
@@ -19,6 +19,7 @@ from fexp_store.analyses.morphs.identification import (
     identify,
 )
 from fexp_store.analyses.reading.images import read_some
+from fexp_store.analyses.reading.units import reads
 from fexp_store.errors import BadInput
 from fexp_store.options import Count, record
 from fexp_store.warehouse import Warehouse

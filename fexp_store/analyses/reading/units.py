@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fexp_store import schemas
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.records import registered
-from fexp_store.options import record
+from fexp_store.options import Seed, record
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.place import Place
 
@@ -33,6 +33,24 @@ class UnitChoice:
             extra={"file_unless": CHOICES},
         ),
     ] = "selective"
+
+
+@record
+class UnitSource(UnitChoice):
+    """Which units are read, and where it is known which are selective."""
+
+    selected_on: Annotated[
+        str | None,
+        Meta(description="Set (or run_id) of `fexp select`; the training set by default."),
+    ] = None
+    seed: Annotated[Seed, Meta(description="Of folds, shuffles and random draws.")] = 0
+
+
+def reads(wh: Warehouse, place: Place, options: UnitSource) -> dict[str, Any]:
+    """Return the run of ``fexp select`` that gives the units, if one does, and its set."""
+    if options.units not in ("selective", "random"):
+        return {}
+    return selection(wh, place, options.selected_on or place.stimulus_set)
 
 
 def selection(wh: Warehouse, place: Place, selected_on: str) -> dict[str, Any]:

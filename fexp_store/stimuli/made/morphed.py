@@ -38,13 +38,13 @@ Points = NDArray[np.float64]
 class _Pair:
     """Two images of a person (rows of their set) and the levels strictly between them.
 
-    Without points, the images are rendered ones and so are those in between.
+    Without points, they are rendered ones and so are those in between.
     """
 
     first: dict[str, Any]
     second: dict[str, Any]
     levels: tuple[float, ...]
-    points: tuple[Points, Points] | None
+    points: tuple[Points, ...]
 
 
 def warps(rows: pl.DataFrame, recipe: Morphing) -> bool:
@@ -70,7 +70,7 @@ def morph(wh: Warehouse, recipe: Morphing, started: Started) -> list[dict[str, A
     continua = read_continua(recipe.continua)
     rows = _complete(read_set(wh, recipe.of), continua, recipe.identities)
     warped = warps(rows, recipe)
-    points = store.landmarks_of(wh, rows, recipe.landmarks) if warped else None
+    points = store.landmarks_of(wh, rows, recipe.landmarks) if warped else {}
     steps = tuple(step / (recipe.levels - 1) for step in range(recipe.levels))
     ends = _ends(rows, continua)
     how = "warped by landmarks" if warped else f"rendered with {' '.join(renderer().values())}"
@@ -79,7 +79,10 @@ def morph(wh: Warehouse, recipe: Morphing, started: Started) -> list[dict[str, A
         f"{', '.join(map('-'.join, continua))}; "
         f"{recipe.levels} levels, {len(ends) // len(continua)} identities"
     )
-    pairs = [_pair(first, second, steps[1:-1], points) for first, second in ends]
+    pairs = [
+        _Pair(*pair, steps[1:-1], tuple(points[end["image_sha256"]] for end in pair if warped))
+        for pair in ends
+    ]
     advance = started(len(ends) * recipe.levels)
     roots = images.roots(wh.storage)
     morphs: list[dict[str, Any]] = []
@@ -134,19 +137,9 @@ def _ends(
     return [(cells[who, one], cells[who, other]) for who in people for one, other in continua]
 
 
-def _pair(
-    first: dict[str, Any],
-    second: dict[str, Any],
-    levels: tuple[float, ...],
-    points: dict[str, Points] | None,
-) -> _Pair:
-    ends = points and (points[first["image_sha256"]], points[second["image_sha256"]])
-    return _Pair(first, second, levels, ends or None)
-
-
 def _between(storage: Storage, roots: dict[str, str], pair: _Pair) -> list[Rendered]:
     """Make the images strictly between two, with their landmarks."""
-    if pair.points is None:
+    if not pair.points:
         sitting = Sitting.from_json(pair.first["attributes"][ATTRIBUTE])
         ends = (pair.first["expression"], pair.second["expression"])
         return render_weights(sitting, [_weights(sitting, ends, t) for t in pair.levels])

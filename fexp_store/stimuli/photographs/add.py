@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -78,14 +77,6 @@ def find(place: Path, recipe: Listing) -> tuple[list[Photograph], str, tuple[str
     BadInput
         If they cannot be listed, or the recipe refuses them.
     """
-    listed, source, remarks = _listed(place, recipe)
-    chosen = choose(listed, recipe)
-    if cells := doubled(chosen):
-        remarks.append(f"Warning: {describe(cells)}.")
-    return chosen, source, tuple(remarks)
-
-
-def _listed(place: Path, recipe: Listing) -> tuple[Sequence[Photograph], str, list[str]]:
     if recipe.layout is not None and recipe.pattern is not None:
         raise BadInput("Give a layout or a pattern, not both.")
     if recipe.of_manifest and place.is_dir():
@@ -93,20 +84,28 @@ def _listed(place: Path, recipe: Listing) -> tuple[Sequence[Photograph], str, li
             f"{place} is a directory: say how its files are named with --layout or --pattern, "
             "or give a manifest."
         )
+    remarks = []
     if recipe.of_manifest:
-        return read_manifest(place), place.name, []
-    layout = (
-        known_layout(recipe.layout) if recipe.layout else layout_of_pattern(recipe.pattern or "")
-    )
-    found, remarks = list_directory(place, layout), []
-    if found.others:
-        ignored = f"{named(found.others)} in {place} not named like {layout.example}"
-        if recipe.strict:
-            raise BadInput(f"{ignored}; remove or rename them, or leave --strict out.")
-        remarks.append(f"Warning: ignored {ignored}.")
-    if found.left_out:
-        remarks.append(f"Left out {found.left_out} images of other expressions.")
-    return found.photographs, layout.source, remarks
+        listed, source = read_manifest(place), place.name
+    else:
+        layout = (
+            known_layout(recipe.layout)
+            if recipe.layout
+            else layout_of_pattern(recipe.pattern or "")
+        )
+        found = list_directory(place, layout)
+        listed, source = found.photographs, layout.source
+        if found.others:
+            ignored = f"{named(found.others)} in {place} not named like {layout.example}"
+            if recipe.strict:
+                raise BadInput(f"{ignored}; remove or rename them, or leave --strict out.")
+            remarks.append(f"Warning: ignored {ignored}.")
+        if found.left_out:
+            remarks.append(f"Left out {found.left_out} images of other expressions.")
+    chosen = choose(listed, recipe)
+    if cells := doubled(chosen):
+        remarks.append(f"Warning: {describe(cells)}.")
+    return chosen, source, tuple(remarks)
 
 
 def _row(number: int, directory: Path, photograph: Photograph, source: str) -> dict[str, Any]:
