@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import tempfile
 import time
@@ -18,8 +19,8 @@ from fexp_store.ingest.batches import batches
 from fexp_store.ingest.device import choose
 from fexp_store.networks import registry
 from fexp_store.networks.forward import activations
+from fexp_store.networks.records import Options as Network
 from fexp_store.networks.records import registered
-from fexp_store.networks.registry import Untrained
 from fexp_store.stimuli.sets import read_set
 
 IMAGES = 96
@@ -35,7 +36,7 @@ def run() -> None:
     for number in range(RUNS + 1):
         with tempfile.TemporaryDirectory() as directory:
             wh = new_warehouse(directory)
-            registry.add(wh, "vgg", "vgg_face", untrained=Untrained())
+            registry.add(wh, "vgg", Network(architecture="vgg_face", untrained=True))
             # The first round only warms up; then each goes first in turn.
             add_photographs(wh, "photographs", IMAGES if number else 2)
             pair: list[tuple[Callable[[], object], list[float]]] = [
@@ -70,7 +71,8 @@ def bare_loop(wh: Warehouse, options: Options) -> None:
     module = device.place(net.module)
     rows = read_set(wh, "photographs").to_dicts()
     paths = {LAYER: net.paths[LAYER]}
-    for batch in batches(wh.root, rows, net.preprocessing, options.batch_size, options.workers):
+    workers = options.workers or min(8, os.cpu_count() or 1)
+    for batch in batches(wh.storage, rows, net.preprocessing, options.batch_size, workers):
         with device.arithmetic():
             x = net.preprocessing.normalise(device.upload(batch))
             outputs = activations(module, paths, x)

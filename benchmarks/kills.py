@@ -13,7 +13,7 @@ from benchmarks.setting import add_photographs, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
-from fexp_store.networks.registry import Untrained
+from fexp_store.networks.records import Options
 
 KILLS = 50
 STIMULI = 240
@@ -26,7 +26,7 @@ def started(total):
     print("started", flush=True)
     return lambda n: None
 layers = sys.argv[2].split(",")
-options = Options(memory=1 << 18, batch_size=2)
+options = Options(memory=0.25, batch_size=2)
 ingest(Warehouse(sys.argv[1]), "dlib", layers, "photographs", options, started=started)
 """
 
@@ -37,7 +37,7 @@ def run() -> None:
     lost = twice = partial = visible = kills = 0
     with tempfile.TemporaryDirectory() as directory:
         wh = new_warehouse(directory)
-        registry.add(wh, "dlib", "dlib_face", untrained=Untrained())
+        registry.add(wh, "dlib", Options(architecture="dlib_face", untrained=True))
         add_photographs(wh, "photographs", STIMULI, side=150)
         while kills < KILLS:
             if not _kill_one(wh, rng.uniform(0, 0.35)):
@@ -58,7 +58,7 @@ def run() -> None:
 
 
 def _kill_one(wh: Warehouse, after: float) -> bool:
-    command = [sys.executable, "-c", CHILD, str(wh.root), ",".join(LAYERS)]
+    command = [sys.executable, "-c", CHILD, wh.location, ",".join(LAYERS)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     begun = child.stdout.readline() == "started\n"

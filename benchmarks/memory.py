@@ -14,9 +14,9 @@ from benchmarks.setting import (
 from fexp_store import Warehouse
 from fexp_store.ingest import Options, ingest
 from fexp_store.networks import registry
-from fexp_store.networks.registry import Untrained
+from fexp_store.networks.records import Options as Network
 
-MEMORY = 32 << 20
+MEMORY = 32  # MiB
 STIMULI = (96, 960)
 
 
@@ -26,14 +26,14 @@ def run() -> None:
     with tempfile.TemporaryDirectory() as directory:
         allow_cheap_network()
         wh = new_warehouse(directory)
-        registry.add(wh, "cheap", "cheap", untrained=Untrained())
+        registry.add(wh, "cheap", Network(untrained=True))
         first = 0
         for n_stimuli in STIMULI:
             add_photographs(wh, f"s{n_stimuli}", n_stimuli)
-            fragments, peak = in_own_process(_ingest, str(wh.root), f"s{n_stimuli}")
+            fragments, peak = in_own_process(_ingest, wh.location, f"s{n_stimuli}")
             first = first or peak
             rows.append((n_stimuli, fragments, f"{peak / 1e6:.0f}", f"{peak / first:.3f}"))
-    print(f"A cheap network with a 100,352-unit layer, --memory {MEMORY >> 20}.\n")
+    print(f"A cheap network with a 100,352-unit layer, --memory {MEMORY}.\n")
     print_table(("stimuli", "fragments", "peak RSS, MB", "ratio"), rows)
 
 

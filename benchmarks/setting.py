@@ -24,7 +24,7 @@ UNITS = 512 * 14 * 14
 
 def add_photographs(wh: Warehouse, name: str, n_images: int, side: int = 224) -> None:
     """Register JPEG files of smooth noise, which take as long to decode as photographs."""
-    directory = wh.root.parent / name
+    directory = Path(wh.location).parent / name
     directory.mkdir()
     rng = np.random.default_rng(0)
     lines = ["path,identity,expression"]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.setting import in_own_process, new_warehouse, print_table
 from fexp_store import Warehouse
-from fexp_store.report.bars import no_bar
-from fexp_store.report.study import analyse, prepare
-from fexp_store.report.study_file import read_study
+from fexp_store.progress import no_bar
+from fexp_store.study.file import read_study
+from fexp_store.study.run import analyse, prepare
 
 FILE = Path(__file__).parents[1] / "examples" / "demo.toml"
 
@@ -18,7 +18,7 @@ FILE = Path(__file__).parents[1] / "examples" / "demo.toml"
 def run() -> None:
     """Make the images and activations, then measure the analyses in a process of their own."""
     with tempfile.TemporaryDirectory() as directory:
-        root = str(new_warehouse(directory).root)
+        root = new_warehouse(directory).location
         made, _ = in_own_process(_prepare, root)
         (seconds, steps), peak = in_own_process(_analyse, root)
     rows = [(len(steps), f"{seconds:.1f}", f"{peak / 1e6:.0f}", f"{made:.0f}")]

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.setting import UNITS, print_table
-from fexp_store.warehouse.fragments import write_file
+from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.storage import storage_of
 
 STIMULI = 240
 RUNS = 5
@@ -27,7 +28,7 @@ def run() -> None:
             wall, core, size = [], [], 0
             for number in range(RUNS):
                 clocks = time.perf_counter(), time.process_time()
-                size, _ = write_file(Path(directory) / f"{number}.parquet", array, 0)
+                size, _ = write_file(storage_of(directory), f"{number}.parquet", array, 0)
                 wall.append(time.perf_counter() - clocks[0])
                 core.append(time.process_time() - clocks[1])
             start = time.perf_counter()
