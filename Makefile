@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo quick test lint bench docs clean
 
 help:           ## say what there is
 	@grep -E '^[a-z]+: .*##|^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,8 +27,14 @@ demo: $(VENV)/.demo  ## render faces, run three networks, find expression-select
 	$(BIN)/fexp -w warehouse demo
 	@echo "fexp is in $(VENV)/bin; to have it on your path: . $(VENV)/bin/activate" >&2
 
+# Tests of one file share what they set up, so a file goes to one process.
+PYTEST := $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist loadfile
+
+quick: lint     ## lint, types and the fast tests: the loop
+	$(PYTEST) -m "not slow"
+
 test: lint      ## lint, types, all tests and docs
-	$(BIN)/python -m pytest
+	$(PYTEST)
 	$(MAKE) docs
 
 lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports

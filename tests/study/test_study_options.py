@@ -25,6 +25,10 @@ IN_BRACES = {
 DECLARED = '[[sets]]\nname = "given"\n'
 
 
+def named(part: Taken | Option) -> str:
+    return part.name if isinstance(part, Option) else str(part)
+
+
 def values_for(taken: Taken, values: dict[str, Any]) -> dict[str, Any]:
     """Values with what else the section needs to be one."""
     if taken.command == "stimuli add" and taken.record.__name__ == "Listing":
@@ -94,7 +98,7 @@ def test_the_defaults_of_a_study_are_those_of_the_record(taken: Taken, tmp_path:
             assert option.default is not MISSING
 
 
-@pytest.mark.parametrize(("taken", "option"), list(options()), ids=str)
+@pytest.mark.parametrize(("taken", "option"), list(options()), ids=named)
 def test_every_option_is_a_study_key(taken: Taken, option: Option, tmp_path: Path) -> None:
     value = another_value(option)
     path = tmp_path / "study.toml"
@@ -111,7 +115,7 @@ def test_every_option_is_a_study_key(taken: Taken, option: Option, tmp_path: Pat
 BOUNDED = [(t, o) for t, o in options() if bad_value(o) is not None]
 
 
-@pytest.mark.parametrize(("taken", "option"), BOUNDED, ids=str)
+@pytest.mark.parametrize(("taken", "option"), BOUNDED, ids=named)
 def test_a_bad_value_gets_the_library_s_sentence_and_its_line(
     taken: Taken, option: Option, tmp_path: Path
 ) -> None:
