@@ -11,6 +11,7 @@ ANALYSES = {
     "tune": "fexp_store.analyses.selectivity.tune",
     "decode": "fexp_store.analyses.expressions.decode",
     "confuse": "fexp_store.analyses.expressions.confuse",
+    "rsa": "fexp_store.analyses.expressions.rsa",
     "categorize": "fexp_store.analyses.morphs.categorize",
     "compare": "fexp_store.analyses.comparison.compare",
 }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import polars as pl
 from msgspec import Meta
 
 from fexp_store.continua import read_continua
 from fexp_store.errors import BadInput
-from fexp_store.expressions import check_expression
+from fexp_store.expressions import NEUTRAL, check_expression
 from fexp_store.faces.look import Greyscale, Jitter, OvalMask, Size
 from fexp_store.options import Count, Seed, make, plain, record
 
@@ -169,11 +168,24 @@ def as_data(recipe: Recipe, **facts: Any) -> Data:
     return {"kind": kind} | values | facts
 
 
-def from_data(data: Mapping[str, Any]) -> Recipe:
-    """Make the recipe anew; landmarks that a file had brought are not in it."""
-    cls = KINDS[data["kind"]]
-    values = {field.name: data[field.name] for field in fields(cls)}
-    return make(cls, values | {"landmarks": None} if "landmarks" in values else values)
+def of_older_rows(rows: pl.DataFrame) -> Data | None:
+    """Return the recipe of a set that was rendered before recipes were stored, from its rows.
+
+    Each of its images says what it was rendered from; None for any other set.
+    """
+    written = (rows["attributes"][0] or {}).get("rendered")
+    if written is None:
+        return None
+    sitting = json.loads(written)
+    look = {
+        option: sitting["look"][option] for option in ("jitter", "greyscale", "oval_mask", "size")
+    }
+    people = {
+        "identities": rows["identity"].n_unique(),
+        "neutral": NEUTRAL in set(rows["expression"]),
+    }
+    told = {option: sitting[option] for option in ("seed", "intensity")}
+    return as_data(make(Rendering, people | told | look))
 
 
 def difference(here: Data, there: Data) -> str | None:

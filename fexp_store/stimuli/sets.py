@@ -12,7 +12,7 @@ import polars as pl
 from fexp_store.errors import Conflict, NotFound
 from fexp_store.options import plain
 from fexp_store.rights import UNKNOWN, Rights
-from fexp_store.stimuli.recipe import Data, difference
+from fexp_store.stimuli.recipe import Data, difference, of_older_rows
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
@@ -149,12 +149,14 @@ def made_before(wh: Warehouse, name: str, recipe: Data, rights: Rights = UNKNOWN
     stored = stored_set(wh, name)
     if stored is None:
         return None
-    if stored["recipe"] is None:
+    known = stored["recipe"] and json.loads(stored["recipe"])
+    known = known or of_older_rows(read_set(wh, name))
+    if known is None:
         raise Conflict(
             f"A set {name} is registered already of which the recipe is not known, so that it "
             "cannot be compared with this one; choose another name."
         )
-    if differs := difference(recipe, json.loads(stored["recipe"])):
+    if differs := difference(recipe, known):
         raise Conflict(
             f"A set {name} that was not made so is registered already: {differs}; "
             "sets never change, so choose another name."

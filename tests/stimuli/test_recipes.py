@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +18,7 @@ from support.writing import Fexp, state
 from fexp_store import BadInput, Conflict, Warehouse
 from fexp_store.continua import PAPER
 from fexp_store.expressions import BASIC
-from fexp_store.options import describe
+from fexp_store.options import describe, make
 from fexp_store.rights import Rights
 from fexp_store.stimuli.make import check_set, make_set
 from fexp_store.stimuli.photographs.add import add_manifest
@@ -28,11 +31,11 @@ from fexp_store.stimuli.recipe import (
     Rendering,
     as_data,
     difference,
-    from_data,
 )
 from fexp_store.stimuli.sets import read_set, register, stimulus
 from fexp_store.study.file import read_study
 from fexp_store.study.sets import check_declared
+from fexp_store.warehouse import tables
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 NUMBERS = st.floats(0.01, 1.5)
@@ -59,6 +62,13 @@ def recipes(cls: type[Recipe]) -> st.SearchStrategy[Recipe]:
 
 
 ANY = st.one_of(*map(recipes, KINDS.values()))
+
+
+def from_data(data: Mapping[str, Any]) -> Recipe:
+    """Make the recipe anew; landmarks that a file had brought are not in it."""
+    cls = KINDS[data["kind"]]
+    values = {option.name: data[option.name] for option in describe(cls)}
+    return make(cls, values | {"landmarks": None} if "landmarks" in values else values)
 
 
 @given(ANY)
@@ -237,3 +247,16 @@ def test_a_study_lists_photographs_as_the_command_line_does(
     (declared,) = read_study(tmp_path / "study.toml").sets
     with pytest.raises(BadInput, match="expressions is sadness here and fear,sadness there"):
         check_declared(empty, declared)
+
+
+def test_a_set_rendered_before_recipes_were_stored_is_told_by_its_rows(empty: Warehouse) -> None:
+    recipe = Rendering(identities=2, size=32, seed=4, neutral=True, greyscale=True)
+    make_set(empty, "faces", recipe)
+    rows = tables.read(empty.storage, "stimuli").with_columns(recipe=pl.lit(None, pl.String))
+    shutil.rmtree(empty.storage.uri("stimuli"))
+    tables.create_missing(empty.storage)
+    tables.append(empty.storage, "stimuli", rows)
+    check_set(empty, "faces", recipe)
+    for name, value in (("seed", 5), ("identities", 3), ("neutral", False), ("size", 64)):
+        with pytest.raises(Conflict, match=f"{name} is .* here and .* there"):
+            check_set(empty, "faces", dataclasses.replace(recipe, **{name: value}))
