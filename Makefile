@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+# Two processes; a file's tests stay in one, so that what they share is made once.
+TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo quick test lint bench docs clean
 
 help:           ## say what there is
 	@grep -E '^[a-z]+: .*##|^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,8 +29,11 @@ demo: $(VENV)/.demo  ## render faces, run three networks, find expression-select
 	$(BIN)/fexp -w warehouse demo
 	@echo "fexp is in $(VENV)/bin; to have it on your path: . $(VENV)/bin/activate" >&2
 
+quick: lint     ## lint, types and the fast tests: the loop
+	$(TESTS) -m "not slow"
+
 test: lint      ## lint, types, all tests and docs
-	$(BIN)/python -m pytest
+	$(TESTS)
 	$(MAKE) docs
 
 lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports

@@ -15,6 +15,8 @@ from support.writing import write_photographs
 
 from fexp_store import Warehouse
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 

@@ -37,6 +37,8 @@ from fexp_store.networks.architectures.dlib_face import (
 )
 from fexp_store.networks.forward import activations
 
+pytestmark = pytest.mark.slow
+
 SMALL = Look(size=64)
 LEFT_CORNER, RIGHT_CORNER, UPPER_LIP, LOWER_LIP = 54, 48, 62, 66
 PEOPLE = 12

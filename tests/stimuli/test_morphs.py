@@ -26,6 +26,8 @@ from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.stimuli.recipe import Morphing, Preparation, Rendering
 from fexp_store.stimuli.sets import read_set
 
+pytestmark = pytest.mark.slow
+
 HAPPINESS_ANGER = (("happiness", "anger"),)
 SIDE = 96
 Points = NDArray[np.float64]

@@ -94,6 +94,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_study_runs_what_is_missing_and_nothing_else(planted: Warehouse, tmp_path: Path) -> None:
     path = write(tmp_path, STUDY)
     study = read_study(path)
@@ -284,6 +285,7 @@ resamples = 2
 """
 
 
+@pytest.mark.slow
 def test_a_study_makes_its_images_and_networks(empty: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "units.txt").write_text("3\n5\n8\n")
     study = read_study(write(tmp_path, RENDERED))
@@ -310,6 +312,7 @@ def test_a_study_makes_its_images_and_networks(empty: Warehouse, tmp_path: Path)
         check(empty, other)
 
 
+@pytest.mark.slow
 def test_a_foreign_run_makes_a_step_missing_and_running_the_study_replaces_it(
     planted: Warehouse, tmp_path: Path
 ) -> None:
@@ -336,6 +339,7 @@ def test_a_foreign_run_makes_a_step_missing_and_running_the_study_replaces_it(
     assert stored.item() == 3
 
 
+@pytest.mark.slow
 def test_two_studies_that_want_one_key_otherwise_are_told_which_run_stands(
     planted: Warehouse, tmp_path: Path
 ) -> None:
