@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+# Two processes; a file's tests stay in one, so that what they share is made once.
+TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test lint bench docs clean
@@ -27,14 +29,11 @@ demo: $(VENV)/.demo  ## render faces, run three networks, find expression-select
 	$(BIN)/fexp -w warehouse demo
 	@echo "fexp is in $(VENV)/bin; to have it on your path: . $(VENV)/bin/activate" >&2
 
-# Tests of one file share what they set up, so a file goes to one process.
-PYTEST := $(BIN)/python -m pytest -n $(shell nproc 2>/dev/null || echo 2) --dist loadfile
-
 quick: lint     ## lint, types and the fast tests: the loop
-	$(PYTEST) -m "not slow"
+	$(TESTS) -m "not slow"
 
 test: lint      ## lint, types, all tests and docs
-	$(PYTEST)
+	$(TESTS)
 	$(MAKE) docs
 
 lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports

@@ -129,6 +129,7 @@ def test_every_table_is_stored_and_is_a_view(planted: Warehouse, name: str) -> N
     assert set(analysis(name).tables) <= set(views["view_name"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_run_is_recorded_with_every_option_and_its_key(wh: Warehouse, name: str) -> None:
     for values in (OPTIONS[name], OTHERS[name]):
@@ -151,6 +152,7 @@ def test_a_run_is_recorded_with_every_option_and_its_key(wh: Warehouse, name: st
         assert len(stored) == len(analysis(name).tables) - (name == "select")  # one of two factors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANALYSES)
 def test_the_newest_run_of_a_key_is_the_one_that_is_shown(wh: Warehouse, name: str) -> None:
     one = run(wh, name, OPTIONS[name])
@@ -166,6 +168,7 @@ def test_the_newest_run_of_a_key_is_the_one_that_is_shown(wh: Warehouse, name: s
         assert run_ids(wh, f"stored.{table}", one, other, again) == {one, other, again}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "parameters"), OLDER)
 def test_runs_of_earlier_versions_count_for_the_same_thing(
     wh: Warehouse, name: str, parameters: dict[str, Any]

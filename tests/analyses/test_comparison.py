@@ -24,6 +24,8 @@ from fexp_store.analyses.expressions.decode import Options as DecodeOptions
 from fexp_store.analyses.expressions.decode import decode
 from fexp_store.warehouse.place import Place
 
+pytestmark = pytest.mark.slow
+
 STRENGTH = {"good": 0.9, "weak": 0.5, "seed0": 0.0, "seed1": 0.1, "seed2": 0.2}
 
 

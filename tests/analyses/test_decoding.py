@@ -36,6 +36,7 @@ def selected(own_copy: Warehouse) -> Warehouse:
     return own_copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", SVCS)
 def test_every_prediction_is_that_of_a_scikit_learn_pipeline(
     selected: Warehouse, kernel: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.records import RECORDS, Taken, bad_value, edges, needed, options
+from support.records import RECORDS, Taken, bad_value, edges, label, needed, options
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -19,9 +19,7 @@ BOUNDED = [(taken, option) for taken, option in OPTIONS if bad_value(option) is 
 
 
 def named(pairs: list[tuple[Taken, Option]]) -> Any:
-    return pytest.mark.parametrize(
-        ("taken", "option"), pairs, ids=[f"{taken}.{option.name}" for taken, option in pairs]
-    )
+    return pytest.mark.parametrize(("taken", "option"), pairs, ids=label)
 
 
 def flag(option: Option) -> str:

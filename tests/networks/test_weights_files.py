@@ -49,6 +49,7 @@ def activations(state, image):
 # One network, every layout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", WRITERS)
 def test_one_network_has_the_same_activations_from_every_layout(layout, narrow, image, tmp_path):
     # The name of the file says nothing.
@@ -62,6 +63,7 @@ def test_one_network_has_the_same_activations_from_every_layout(layout, narrow, 
     assert list(read) == list(narrow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", WRITERS)
 def test_a_file_of_convolutions_only_gives_the_real_networks_convolutions(
     layout, convolutions, tmp_path

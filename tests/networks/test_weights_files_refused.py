@@ -274,6 +274,7 @@ def test_lua_functions_in_a_torch7_file_are_passed_over(narrow, tmp_path):
     assert weights_sha256(read) == weights_sha256(narrow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["torch7", "torch7_shared", "matconvnet", "matconvnet_old"])
 def test_files_with_wrong_bytes_never_fail_in_another_way(layout, tmp_path):
     state = random_state(2, channels=(1, 1, 1, 1, 1), hidden=2)

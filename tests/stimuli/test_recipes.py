@@ -37,6 +37,8 @@ from fexp_store.study.file import read_study
 from fexp_store.study.sets import check_declared
 from fexp_store.warehouse import tables
 
+pytestmark = pytest.mark.slow
+
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 NUMBERS = st.floats(0.01, 1.5)
 CONTINUA = st.lists(st.sampled_from(["-".join(pair) for pair in PAPER]), min_size=1, unique=True)

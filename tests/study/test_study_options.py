@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.records import RECORDS, Taken, bad_value, edges, needed, options
+from support.records import RECORDS, Taken, bad_value, edges, label, needed, options
 
 from fexp_store import BadInput
 from fexp_store.analyses import ANALYSES
@@ -23,10 +23,6 @@ IN_BRACES = {
     "stimuli prepare": '[[sets]]\nname = "new"\nprepare = {{ {} }}',
 }
 DECLARED = '[[sets]]\nname = "given"\n'
-
-
-def named(part: Taken | Option) -> str:
-    return part.name if isinstance(part, Option) else str(part)
 
 
 def values_for(taken: Taken, values: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +82,7 @@ def another_value(option: Option) -> Any:
     return inside[-1] if inside else others[option.kind]
 
 
-@pytest.mark.parametrize("taken", RECORDS, ids=str)
+@pytest.mark.parametrize("taken", RECORDS, ids=label)
 def test_the_defaults_of_a_study_are_those_of_the_record(taken: Taken, tmp_path: Path) -> None:
     path = tmp_path / "study.toml"
     path.write_text(study_with(taken, {}))
@@ -98,7 +94,7 @@ def test_the_defaults_of_a_study_are_those_of_the_record(taken: Taken, tmp_path:
             assert option.default is not MISSING
 
 
-@pytest.mark.parametrize(("taken", "option"), list(options()), ids=named)
+@pytest.mark.parametrize(("taken", "option"), list(options()), ids=label)
 def test_every_option_is_a_study_key(taken: Taken, option: Option, tmp_path: Path) -> None:
     value = another_value(option)
     path = tmp_path / "study.toml"
@@ -115,7 +111,7 @@ def test_every_option_is_a_study_key(taken: Taken, option: Option, tmp_path: Pat
 BOUNDED = [(t, o) for t, o in options() if bad_value(o) is not None]
 
 
-@pytest.mark.parametrize(("taken", "option"), BOUNDED, ids=named)
+@pytest.mark.parametrize(("taken", "option"), BOUNDED, ids=label)
 def test_a_bad_value_gets_the_library_s_sentence_and_its_line(
     taken: Taken, option: Option, tmp_path: Path
 ) -> None:

@@ -46,6 +46,11 @@ RECORDS = [
 ]
 
 
+def label(part: Taken | Option) -> str:
+    """A name for a test, the same in every process."""
+    return part.name if isinstance(part, Option) else str(part)
+
+
 def options() -> Iterator[tuple[Taken, Option]]:
     """Every option of every record."""
     for taken in RECORDS:
