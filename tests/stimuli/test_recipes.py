@@ -136,7 +136,6 @@ CHANGED: list[tuple[str, Recipe, str]] = [
 ]
 
 
-@pytest.mark.slow
 def test_a_changed_field_is_named_and_changes_nothing(small: Warehouse) -> None:
     before = state(small)
     for name, recipe, words in CHANGED:
@@ -150,7 +149,6 @@ def test_a_changed_field_is_named_and_changes_nothing(small: Warehouse) -> None:
     assert state(small) == before
 
 
-@pytest.mark.slow
 def test_what_a_set_is_made_of_and_by_is_stored(small: Warehouse) -> None:
     stored = {name: json.loads(read_set(small, name)["recipe"][0]) for name in ("faces", "morphs")}
     assert stored["faces"]["renderer"] == stored["morphs"]["renderer"] == "anny"
@@ -158,7 +156,6 @@ def test_what_a_set_is_made_of_and_by_is_stored(small: Warehouse) -> None:
     assert from_data(stored["faces"]) == Rendering(identities=1, size=32)
 
 
-@pytest.mark.slow
 def test_a_set_of_another_source_of_that_name_is_a_difference(small: Warehouse) -> None:
     rows = [stimulus(0, "0" * 64, "p", "x", expression=e) for e in ("anger", "fear")]
     recipe = as_data(Morphing(of="made", continua="anger-fear", levels=3), of_sha256="f" * 64)
@@ -254,7 +251,6 @@ def test_a_study_lists_photographs_as_the_command_line_does(
         check_declared(empty, declared)
 
 
-@pytest.mark.slow
 def test_a_set_rendered_before_recipes_were_stored_is_told_by_its_rows(empty: Warehouse) -> None:
     recipe = Rendering(identities=2, size=32, seed=4, neutral=True, greyscale=True)
     make_set(empty, "faces", recipe)
