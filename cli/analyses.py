@@ -74,6 +74,4 @@ def _print(analysis: Analysis, frame: pl.DataFrame, said: list[str], output_form
     print_frame(frame, output_format)
     for sentence in said:
         messages.print(sentence)
-    *others, last = analysis.tables
-    views = f"views {', '.join(others)} and" if others else "view"
-    messages.print(f"Stored: see the {views} {last}.")
+    messages.print(analysis.views.replace("`", ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,12 +32,11 @@ class Analysis:
     ----------
     name : str
         Of the command, of ``run`` in study files, and the kind of its runs.
-    help : str
-        What its command says of itself: paragraphs, the last of which are examples.
     options : type
         Record of its options.
     run : callable
-        Takes a warehouse, what it is run on and options; returns what it found, with a `run_id`.
+        Takes a warehouse, what it is run on and options; returns what it found. What its docstring
+        says before any section is what the command says of itself.
     tables : tuple of str
         Tables in ``results/`` that it writes, which are also views.
     same_if : tuple of str
@@ -46,12 +47,13 @@ class Analysis:
         Makes the sentences that the command adds.
     reads : callable
         Tells the runs that it would read now, as parameters; a run of other ones is out of date.
+    example : str
+        Options of an example of the command.
     compares : tuple of str
         The analyses whose results it compares; it is then run on several places at once.
     """
 
     name: str
-    help: str
     options: type
     run: Callable[[Warehouse, Any, Any], Any]
     tables: tuple[str, ...]
@@ -59,7 +61,28 @@ class Analysis:
     shown: Callable[[Any], pl.DataFrame]
     said: Callable[[Any], Iterable[str]] = lambda _found: ()
     reads: Callable[[Warehouse, Any, Any], dict[str, Any]] = lambda _wh, _on, _options: {}
+    example: str = ""
     compares: tuple[str, ...] = ()
+
+    @property
+    def help(self) -> str:
+        """What its command says of itself."""
+        said = re.split(r"\n\n\w+\n-{3,}\n", inspect.cleandoc(self.run.__doc__ or ""))[0]
+        places = "--network dlib_face --layer conv4_3"
+        if self.compares:
+            places = "dlib_face:conv4_3 dlib_face_untrained:conv4_3"
+        example = f"fexp {self.name} {places} --stimuli faces {self.example}".rstrip()
+        return f"{said}\n\n{self.views}\n\nExample:\n\n    {example}"
+
+    @property
+    def views(self) -> str:
+        """Where its results are seen, in words."""
+        *others, last = (f"`{table}`" for table in self.tables)
+        return (
+            f"Stored in the views {', '.join(others)} and {last}."
+            if others
+            else (f"Stored in the view {last}.")
+        )
 
     def parameters(self, wh: Warehouse, on: On, options: Any) -> dict[str, Any]:
         """Return all that a run is recorded with."""

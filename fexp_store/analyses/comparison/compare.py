@@ -33,12 +33,13 @@ class Options(UnitChoice):
 
 
 def compare(wh: Warehouse, places: Sequence[Place], options: Options) -> pl.DataFrame:
-    """Test the stored results of layers against one another and store the outcome.
+    """Test the stored results of several layers against one another, and store the outcome.
 
-    Networks of one network_group (seeds of an untrained network) are replicates: their values
-    are averaged for each sample before a test, and their spread is given beside it. Layers are
-    kept apart. Paired tests take the samples that both have: folds, identities of the test set,
-    or continua.
+    Networks of one group (seeds of an untrained network) are replicates: their values are averaged
+    for each sample before a test, and their spread is given beside it. Layers are kept apart.
+    Paired tests take the samples that both have: folds, identities of the test set, or continua.
+    Different architectures differ in more than their training: the fair contrast is a network and
+    its untrained twin.
 
     Parameters
     ----------
@@ -207,16 +208,6 @@ def _replicate_means(rows: pl.DataFrame) -> list[float]:
 
 ANALYSIS = Analysis(
     name="compare",
-    help="""Test the stored results of several networks against one another, and store the outcome.
-
-    Networks of one group (seeds of an untrained network) count as replicates. Different
-    architectures differ in more than their training: the fair contrast is a network and its
-    untrained twin. Stored in the view `comparison`.
-
-    Example:
-
-        fexp compare dlib_face:conv4_3 dlib_face_untrained:conv4_3 --stimuli faces
-    """,
     options=Options,
     run=compare,
     tables=("comparison",),

@@ -86,10 +86,11 @@ def bootstrap_accuracy(
 
 
 def confuse(wh: Warehouse, place: Place, options: Options) -> Confusion:
-    """Train on one set, classify another, and compare the confusions with those of people.
+    """Train on one set, classify another, and correlate the confusions with those of people.
 
-    Without a test set, the training set is cross-validated over identities. The bootstrap draws
-    test images (the histogram of figure 4A).
+    Without a test set, the training set is cross-validated over identities. Tells the similarity
+    with each human table of the view `responses` (rows normalised; p by relabelling the
+    expressions). The bootstrap draws test images (the histogram of figure 4A).
 
     References
     ----------
@@ -153,16 +154,7 @@ def _said(found: Confusion) -> Iterator[str]:
 
 ANALYSIS = Analysis(
     name="confuse",
-    help="""Train on one set, classify another, and correlate the confusions with those of people.
-
-    Prints the similarity with each human table of the view `responses` (rows normalised; p by
-    relabelling the expressions). Stored in the views `confusion`, `similarity`, `generalisation`
-    and `predictions`.
-
-    Example:
-
-        fexp confuse --network dlib_face --layer conv4_3 --stimuli faces --test others
-    """,
+    example="--test others",
     options=Options,
     run=confuse,
     tables=("confusion", "similarity", "generalisation", "predictions"),

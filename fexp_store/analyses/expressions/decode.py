@@ -68,10 +68,12 @@ class Decoding:
 
 
 def decode(wh: Warehouse, place: Place, options: Options) -> Decoding:
-    """Decode the six basic expressions from a layer and store every answer and fold.
+    """Decode expressions from a layer, cross-validated over identities, and store the result.
 
-    Selective units are selected on the labels of all images, those of test identities included,
-    as in the study; give `selected_on` another set to keep the two apart.
+    Principal components fitted to the training images of each fold, then a support vector
+    classifier. The control has labels shuffled within each identity. Selective units are selected
+    on the labels of all images, those of test identities included, as in the study; give
+    `selected_on` another set to keep the two apart.
 
     References
     ----------
@@ -111,18 +113,7 @@ def decode(wh: Warehouse, place: Place, options: Options) -> Decoding:
 
 ANALYSIS = Analysis(
     name="decode",
-    help="""Decode expressions from a layer, cross-validated over identities, and store the result.
-
-    Principal components fitted to the training images of each fold, then a support vector
-    classifier. The control has labels shuffled within each identity. Folds are in the view
-    `decoding`, answers in `predictions`.
-
-    Examples
-    --------
-        fexp decode --network dlib_face --layer conv4_3 --stimuli faces
-
-        fexp decode --network dlib_face --layer conv4_3 --stimuli faces --units random
-    """,
+    example="--units random",
     options=Options,
     run=decode,
     tables=("decoding", "predictions"),

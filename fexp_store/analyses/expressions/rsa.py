@@ -38,7 +38,7 @@ class Geometry:
 
 
 def rsa(wh: Warehouse, place: Place, options: Options) -> Geometry:
-    """Compare the mean patterns of every two of the six basic expressions and store the outcome.
+    """Measure how unlike the mean patterns of every two expressions are, and store it.
 
     A pattern is the activation of each chosen unit, averaged over the images of an expression.
     Noise makes patterns unlike one another too: the fewer images, the larger the distances.
@@ -65,14 +65,7 @@ def rsa(wh: Warehouse, place: Place, options: Options) -> Geometry:
 
 ANALYSIS = Analysis(
     name="rsa",
-    help="""Measure how unlike the mean patterns of every two expressions are, and store it.
-
-    Stored in the view `dissimilarity`.
-
-    Example:
-
-        fexp rsa --network dlib_face --layer conv4_3 --stimuli faces --units all
-    """,
+    example="--units all",
     options=Options,
     run=rsa,
     tables=("dissimilarity",),

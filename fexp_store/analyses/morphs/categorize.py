@@ -65,9 +65,10 @@ class Categorical:
 
 
 def categorize(wh: Warehouse, place: Place, options: Options) -> Categorical:
-    """Identify morphs by a classifier trained on the prototypes of other identities.
+    """Identify morphs by a classifier that knows the prototypes of other people.
 
-    The prototypes are the images of the six basic expressions in the place's set.
+    The prototypes are the images of the six basic expressions in the set of stimuli. Tells the
+    fits of a line, a parabola and a logistic to each continuum.
 
     Raises
     ------
@@ -138,15 +139,7 @@ def _said(found: Categorical) -> Iterator[str]:
 
 ANALYSIS = Analysis(
     name="categorize",
-    help="""Identify morphs by a classifier that knows the prototypes (--stimuli) of other people.
-
-    Prints the fits of a line, a parabola and a logistic to each continuum. Stored in the views
-    `identification`, `discrimination`, `categorical_fit` and `fit_tests`.
-
-    Example:
-
-        fexp categorize --network dlib_face --layer conv4_3 --stimuli faces --morphs morphs
-    """,
+    example="--morphs morphs",
     options=Options,
     run=categorize,
     tables=("identification", "discrimination", "categorical_fit", "fit_tests"),

@@ -82,11 +82,13 @@ class Selectivity:
 
 
 def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
-    """Find the selective units of a layer and store the result.
+    """Find units that respond to expression and not to identity, and store the result.
 
-    A unit is selective if p(factor) < alpha, after correction for the number of varying units,
-    and p(other factor) > alpha. Permutations shuffle labels of the factor within levels of the
-    other one.
+    Per unit, a two-way analysis of variance without replication, expression x identity. A unit is
+    selective if p(expression) < alpha, after correction for the number of varying units, and
+    p(identity) > alpha; the other way round for the factor identity. Permutations shuffle labels
+    of the factor within levels of the other one, and tell mean, central 95% and p of the count;
+    `expected` is the number that alpha alone would select.
 
     Raises
     ------
@@ -178,20 +180,7 @@ def _shown(found: Selectivity) -> pl.DataFrame:
 
 ANALYSIS = Analysis(
     name="select",
-    help="""Find units that respond to expression and not to identity, and store the result.
-
-    Per unit, a two-way analysis of variance without replication, expression x identity; selective
-    is p(expression) < alpha and p(identity) > alpha (the other way round with --factor identity).
-    The column `expected` is the number that alpha alone would select. With --permutations, labels
-    are shuffled within each identity, and mean, central 95% and p of the count are given. Every
-    unit's F, p and effect sizes are in the SQL view `selectivity` (`identity_selectivity`).
-
-    Examples
-    --------
-        fexp select --network dlib_face --layer conv4_3 --stimuli faces --permutations 1000
-
-        fexp select --network dlib_face --layer conv4_3 --stimuli faces
-    """,
+    example="--permutations 1000",
     options=Options,
     run=select,
     tables=(*_TABLES.values(), "selection"),

@@ -40,7 +40,7 @@ class Tuning:
 
 
 def tune(wh: Warehouse, place: Place, options: Options) -> Tuning:
-    """Compute the tuning of a layer's expression-selective units and store it.
+    """Compute how selective units are tuned, store it, and count which expression they prefer.
 
     Each unit's responses are z-scored across stimuli (population standard deviation) and averaged
     by expression; the expression with the highest mean is the unit's preferred one.
@@ -104,15 +104,6 @@ def _rows(wh: Warehouse, place: Place, units: list[int]) -> pl.DataFrame:
 
 ANALYSIS = Analysis(
     name="tune",
-    help="""Compute how selective units are tuned, store it, and count which expression they prefer.
-
-    Each unit's responses are z-scored across stimuli and averaged by expression. The SQL view
-    `tuning` has all of it.
-
-    Example:
-
-        fexp tune --network dlib_face --layer conv4_3 --stimuli faces
-    """,
     options=Options,
     run=tune,
     tables=("tuning",),
