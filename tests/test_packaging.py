@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git tracks and what is about to be added."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh checkout: what git tracks and what is about to be added."""
+    source = tmp_path_factory.mktemp("source")
     listing = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -32,6 +32,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, source / name, follow_symlinks=False)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a fresh checkout."""
+    out = tmp_path_factory.mktemp("wheel")
     command = ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
     subprocess.run([sys.executable, *command], check=True, capture_output=True)
     (built,) = out.glob("*.whl")
@@ -72,3 +79,27 @@ def test_an_installed_wheel_works_and_leaves_no_other_names(wheel: Path, tmp_pat
     assert "ingest" in shown.stdout
     made = subprocess.run([tmp_path / "venv" / "bin" / "fexp", "init"], **run)  # type: ignore[call-overload]
     assert made.returncode == 0, made.stderr
+
+
+def test_a_checkout_is_imported_without_the_wheel(source: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    show = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    target = subprocess.run([python, "-c", show], capture_output=True, text=True, check=True)
+    # Dependencies are lent; what finds an installed fexp_store is not, since .pth files of lent
+    # folders are not read.
+    Path(target.stdout.strip(), "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    elsewhere = subprocess.run(
+        [python, "-c", "import fexp_store"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert elsewhere.returncode != 0
+    code = "import fexp_store, fexp_store.cli as c; print(fexp_store.__file__, c.__file__)"
+    for interpreter in (python, sys.executable):  # without the wheel, and beside an installed one
+        done = subprocess.run(
+            [interpreter, "-c", code], cwd=source, capture_output=True, text=True, check=True
+        )
+        package = source / "fexp_store"
+        assert done.stdout.split() == [
+            str(package / "__init__.py"),
+            str(package / "cli" / "__init__.py"),
+        ]

@@ -32,7 +32,7 @@ def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFram
     """
     rows = []
     for layer in dict.fromkeys(layers):
-        query = schemas.sql("queries")["stored_identities"]
+        query = schemas.sql("queries")["stored_content"]
         stored = wh.frame(query, layer=layer).to_dicts()
         here = (prepared.network.network, prepared.stimulus_set)
         for fragment in stored:

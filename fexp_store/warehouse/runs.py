@@ -58,7 +58,7 @@ class Run:
 
 
 def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[str, Any]) -> Run:
-    """Begin a run: fix its identity, its parameters and the versions of what it will read.
+    """Begin a run: fix its id, its parameters and the versions of what it will read.
 
     Parameters
     ----------
