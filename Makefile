@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-# Two processes; a file's tests stay in one, so that what they share is made once.
-TESTS := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes of one thread each; a file's tests stay in one, so that what they share is made once.
+TESTS = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test lint bench docs clean
