@@ -14,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
-from filelock import FileLock
 
 from fexp_store.errors import BadInput, Damaged
 
@@ -123,6 +122,8 @@ class LocalStorage:
 
     def lock(self, name: str) -> AbstractContextManager[object]:
         """Wait until no other process of this machine holds the lock; it ends with the process."""
+        from filelock import FileLock  # imports asyncio, which few commands need
+
         return FileLock(self.local(f"locks/{sha256(name.encode()).hexdigest()[:16]}"))
 
     def local(self, name: str) -> str:
