@@ -5,6 +5,7 @@ SELECT
     n.training,
     n.weights_source,
     n.seed,
+    n.licence,
     json_array_length(n.layers) AS layers,
     count(DISTINCT f.layer) AS stored_layers
 FROM networks AS n

@@ -4,7 +4,8 @@ SELECT
     count(*) AS stimuli,
     count(DISTINCT identity) AS identities,
     string_agg(DISTINCT expression, ', ' ORDER BY expression) AS expressions,
-    any_value(source) AS source
+    any_value(source) AS source,
+    any_value(licence) AS licence
 FROM stimuli
 GROUP BY stimulus_set
 ORDER BY stimulus_set;
