@@ -78,11 +78,9 @@ class Analysis:
     def views(self) -> str:
         """Where its results are seen, in words."""
         *others, last = (f"`{table}`" for table in self.tables)
-        return (
-            f"Stored in the views {', '.join(others)} and {last}."
-            if others
-            else (f"Stored in the view {last}.")
-        )
+        if not others:
+            return f"Stored in the view {last}."
+        return f"Stored in the views {', '.join(others)} and {last}."
 
     def parameters(self, wh: Warehouse, on: On, options: Any) -> dict[str, Any]:
         """Return all that a run is recorded with."""

@@ -180,11 +180,6 @@ def _check_rights(name: str, stored: dict[str, Any], rights: Rights) -> None:
         )
 
 
-def has_set(wh: Warehouse, name: str) -> bool:
-    """Whether a set of this name is registered."""
-    return stored_set(wh, name) is not None
-
-
 def read_set(wh: Warehouse, name: str) -> pl.DataFrame:
     """Return the rows of a registered set in order of stimulus_id.
 
