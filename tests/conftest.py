@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "fexp" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What fexp remembers of files on this machine is the tests' own, in processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEXP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield Path(os.environ["FEXP_CACHE"])
 
 
 @pytest.fixture

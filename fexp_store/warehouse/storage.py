@@ -6,18 +6,33 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from stat import S_ISREG
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
 from fexp_store.errors import BadInput, Damaged
 
 _TEMPORARY = ".partial"
+
+
+class Signature(NamedTuple):
+    """What changes when a file does: size in bytes, times in nanoseconds, inode."""
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+    @property
+    def text(self) -> str:
+        """As it is remembered and compared."""
+        return " ".join(map(str, self))
 
 
 @dataclass(frozen=True)
@@ -108,6 +123,26 @@ class LocalStorage:
         """Return the bytes of a file."""
         return self._path(path).stat().st_size
 
+    def signature(self, path: str) -> Signature:
+        """Return what changes when a file does.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        Damaged
+            If it is a link, a pipe or a device: a warehouse holds files.
+        """
+        status = self._path(path).lstat()
+        if not S_ISREG(status.st_mode):
+            raise Damaged(f"{self.uri(path)} is no regular file; a warehouse holds nothing else.")
+        return Signature(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+    def sha256(self, path: str, advance: Callable[[int], object] | None = None) -> str:
+        """Return the SHA-256 of a file in hexadecimal; `advance` is told of bytes that are read."""
+        self.signature(path)
+        return file_sha256(self._path(path), advance)
+
     def changed(self, path: str) -> float:
         """Return when a file was changed last, in seconds since 1970."""
         return self._path(path).stat().st_mtime
@@ -179,10 +214,12 @@ def inside(root: Path, relative: str) -> Path:
     return root / parts
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         digest = sha256()
         while block := file.read(1 << 20):
             digest.update(block)
+            if advance is not None:
+                advance(len(block))
     return digest.hexdigest()

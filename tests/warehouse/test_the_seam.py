@@ -61,6 +61,11 @@ ENGINES = {
         "(files('fexp_store') / 'data' / f'{name}.csv').read_bytes()",
         "pl.read_csv(text)",
     },
+    "warehouse/checked.py": {  # the user's own cache
+        "folder.mkdir()",
+        "sqlite3.Error",
+        "sqlite3.connect(cache_folder() / 'checked.sqlite')",
+    },
     "warehouse/runs.py": {"(checkout / '.git').exists()", "subprocess.run(command)"},
     "warehouse/saved.py": {
         "DeltaTable(storage.uri(folder))",
