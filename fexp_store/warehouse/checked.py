@@ -1,4 +1,4 @@
-"""Which files this user of this machine has hashed, remembered by size, times and inode, as git does.
+"""Which files this user of this machine has hashed, by size, times and inode, as git does.
 
 What is remembered is in the user's own cache, never in a warehouse: nobody can send it along.
 """
