@@ -20,8 +20,8 @@ from fexp_store.ingest.device import choose
 from fexp_store.networks import registry
 from fexp_store.networks.forward import activations
 from fexp_store.networks.records import Options as Network
-from fexp_store.networks.records import registered
 from fexp_store.stimuli.sets import read_set
+from fexp_store.warehouse.networks import registered
 
 IMAGES = 96
 LAYER = "conv5_3"

@@ -12,7 +12,8 @@ from fexp_store import schemas
 from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.options import takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
-from fexp_store.networks.records import Options, registered
+from fexp_store.networks.records import Options
+from fexp_store.warehouse.networks import registered
 
 networks = typer.Typer(cls=Commands, no_args_is_help=True, help="Networks.")
 

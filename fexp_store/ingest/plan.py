@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from fexp_store.networks.records import Layer
 from fexp_store.warehouse.activations.fragment import FRAGMENT_BYTES, ROW_BYTES
+from fexp_store.warehouse.networks import Layer
 
 # One span is filled while the one before is written; one batch is computed while the one before is
 # copied into its span. Each takes 4 bytes an activation.

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from fexp_store.errors import FexpError
 from fexp_store.ingest.plan import Span
 from fexp_store.ingest.request import Prepared
-from fexp_store.networks.records import Layer
 from fexp_store.warehouse import runs
 from fexp_store.warehouse.activations.commit import commit, discard
 from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
 from fexp_store.warehouse.activations.write import round_mantissa, write_file
+from fexp_store.warehouse.networks import Layer
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.runs import Run
 from fexp_store.warehouse.storage import Storage

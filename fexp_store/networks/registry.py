@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import polars as pl
 import torch
 from torch import nn
 
-from fexp_store.errors import BadInput, Conflict
+from fexp_store.errors import BadInput
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.records import Layer, Options, Registered
-from fexp_store.warehouse import Warehouse, tables
+from fexp_store.networks.records import Options
+from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
+from fexp_store.warehouse.networks import Layer, Registered, register
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
-_SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         licence=options.licence,
         citation=options.citation,
     )
-    new = _append(wh, row)
+    new = register(wh.storage, row)
     if options.weights is not None:
         wh.storage.update_local(_WEIGHTS, name, str(options.weights.resolve()))
     return new
@@ -168,28 +166,3 @@ def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
 def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:
     build = arch.build if whole or arch.build_convolutions is None else arch.build_convolutions
     return build().to("meta").eval()
-
-
-def _append(wh: Warehouse, row: Registered) -> bool:
-    def taken() -> bool:
-        stored = tables.read(wh.storage, "networks").filter(network=row.network)
-        if stored.is_empty():
-            return False
-        previous = Registered(**stored.drop("created").row(0, named=True))
-        # The same weights in another file are the same network; nothing said of rights is no claim.
-        same = replace(
-            row,
-            weights_source=previous.weights_source,
-            licence=row.licence or previous.licence,
-            citation=row.citation or previous.citation,
-        )
-        if same != previous:
-            raise Conflict(
-                f"A network {row.network} with other content is registered already; "
-                "networks never change, so choose another name."
-            )
-        return True
-
-    frame = pl.DataFrame([asdict(row)], schema_overrides=_SCHEMA_OVERRIDES)
-    frame = frame.with_columns(pl.lit(datetime.now(UTC)).alias("created"))
-    return tables.append(wh.storage, "networks", frame, key=f"networks/{row.network}", unless=taken)

@@ -10,13 +10,13 @@ import polars as pl
 
 from fexp_store.errors import BadInput, FexpError, NotFound
 from fexp_store.networks import records
-from fexp_store.networks.records import Registered, has_network, registered
 from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.study.file import DeclaredNetwork, Study
 from fexp_store.study.sets import check_declared
 from fexp_store.study.steps import Step, Token, analyses, preparations
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.networks import Registered, has_network, registered
 
 _STEPS = {"step": pl.String, "done": pl.Boolean, "why": pl.String}
 

@@ -10,13 +10,13 @@ from typing import Any
 from fexp_store import schemas
 from fexp_store.analyses.analysis import On
 from fexp_store.ingest import ingest
-from fexp_store.networks.records import has_network
 from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.file import DeclaredAnalysis, DeclaredNetwork, Study
 from fexp_store.study.sets import make_declared
 from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse.networks import has_network
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.runs import Finished
 

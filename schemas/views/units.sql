@@ -6,7 +6,7 @@ WITH layer_shapes AS (
     SELECT
         network,
         unnest(from_json(layers, '[{"name": "VARCHAR", "shape": ["INTEGER"]}]')) AS layer
-    FROM stored.networks
+    FROM networks
 ),
 
 layer_sizes AS (

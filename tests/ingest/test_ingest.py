@@ -28,9 +28,9 @@ from fexp_store.networks import registry
 from fexp_store.networks.architectures import dlib_face, vgg
 from fexp_store.networks.initialise import initialise
 from fexp_store.networks.records import Options as Network
-from fexp_store.networks.records import registered
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse.activations.write import round_mantissa
+from fexp_store.warehouse.networks import registered
 
 
 def direct_responses(

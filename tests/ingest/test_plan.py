@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fexp_store.ingest.plan import Span, batch_images, buffer_bytes, plan
-from fexp_store.networks.records import Layer
 from fexp_store.warehouse.activations.fragment import FRAGMENT_BYTES, ROW_BYTES
+from fexp_store.warehouse.networks import Layer
 
 LAYERS = (Layer("a", (64, 8, 8)), Layer("b", (128,)), Layer("c", (512, 14, 14)))
 

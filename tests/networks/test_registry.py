@@ -20,7 +20,8 @@ from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.architectures.vgg import VGG16
 from fexp_store.networks.initialise import initialise
-from fexp_store.networks.records import Options, registered
+from fexp_store.networks.records import Options
+from fexp_store.warehouse.networks import registered
 
 
 @pytest.fixture(scope="module")

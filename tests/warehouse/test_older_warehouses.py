@@ -17,9 +17,9 @@ from support.writing import write_photographs
 
 from fexp_store import Damaged, Warehouse, schemas
 from fexp_store.ingest import ingest
-from fexp_store.networks.records import registered
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import runs, tables
+from fexp_store.warehouse.networks import registered
 
 ADDED = {
     "stimuli": ["recipe", "licence", "citation"],

@@ -15,9 +15,9 @@ from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.expressions.training import Training
 from fexp_store.analyses.reading.units import UnitChoice
 from fexp_store.errors import BadInput, NotFound
-from fexp_store.networks.records import registered
 from fexp_store.options import describe, plain, record
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.results import store
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput, NotFound
-from fexp_store.networks.records import registered
 from fexp_store.options import Seed, record
 from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
 
 CHOICES = ("selective", "all", "random")

@@ -14,10 +14,10 @@ from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.reading.design import check_complete, check_one_image_per_cell
 from fexp_store.analyses.selectivity.anova import FACTORS, Design, anova
 from fexp_store.analyses.selectivity.null import null_counts
-from fexp_store.networks.records import registered
 from fexp_store.options import Seed, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.results import store
 

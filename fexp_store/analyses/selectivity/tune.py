@@ -10,9 +10,9 @@ import polars as pl
 from fexp_store import schemas
 from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.reading.units import selected_units, selection
-from fexp_store.networks.records import registered
 from fexp_store.options import record
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.results import store
 

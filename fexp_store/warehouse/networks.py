@@ -1,0 +1,138 @@
+"""What a warehouse knows about its networks: the rows of the table ``networks``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from math import prod
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from fexp_store.errors import Conflict, NotFound
+from fexp_store.warehouse import tables
+from fexp_store.warehouse.storage import Storage
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.warehouse import Warehouse
+
+IMPORTED = "imported"
+"""Architecture of a network that was run elsewhere.
+
+It has a row for each of its layers, appended by the first import of the layer, which counts once
+activations of the layer are stored. In everything but `layers` and `created` its rows are equal.
+"""
+
+_SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a registered network: its name and the shape of its activations for one image."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What is stored about a network."""
+
+    network: str
+    network_group: str
+    architecture: str
+    training: str
+    weights_source: str
+    weights_sha256: str
+    seed: int | None
+    preprocessing: str
+    layers: str
+    licence: str | None = None
+    citation: str | None = None
+
+    def layer(self, name: str) -> Layer:
+        """Return one layer; NotFound lists the layers there are."""
+        layers = self.all_layers()
+        if name not in layers:
+            known = ", ".join(layers)
+            raise NotFound(f"{self.network} has no layer {name!r}; its layers: {known}.")
+        return layers[name]
+
+    def all_layers(self) -> dict[str, Layer]:
+        """Return every layer by name, in forward order."""
+        listed = json.loads(self.layers)
+        return {x["name"]: Layer(x["name"], tuple(x["shape"]), x["dtype"]) for x in listed}
+
+
+def has_network(wh: Warehouse, name: str) -> bool:
+    """Whether a network of this name is registered."""
+    return not wh.frame("FROM networks WHERE network = $name", name=name).is_empty()
+
+
+def registered(wh: Warehouse, name: str) -> Registered:
+    """Return what is stored about a network.
+
+    Raises
+    ------
+    NotFound
+        If it is not registered; the message lists the networks that are.
+    """
+    rows = wh.frame("SELECT * EXCLUDE (created) FROM networks ORDER BY network")
+    found = rows.filter(network=name)
+    if found.is_empty():
+        known = ", ".join(rows["network"]) or "none yet"
+        raise NotFound(f"There is no network {name!r}; registered: {known}.")
+    return Registered(**found.row(0, named=True))
+
+
+def register(storage: Storage, row: Registered) -> bool:
+    """Register a network, or one more layer of one that is imported.
+
+    Returns
+    -------
+    bool
+        False if this very network, or layer, was registered under this name before.
+
+    Raises
+    ------
+    Conflict
+        If the name is taken by a network with other content.
+    """
+
+    def taken() -> bool:
+        stored = tables.read(storage, "networks").filter(network=row.network).drop("created")
+        earlier = [Registered(**fields) for fields in stored.iter_rows(named=True)]
+        for one in earlier:
+            _check_same(row, one)
+        layers = {name for one in earlier for name in one.all_layers()}
+        return bool(earlier) and row.all_layers().keys() <= layers
+
+    frame = pl.DataFrame([asdict(row)], schema_overrides=_SCHEMA_OVERRIDES)
+    frame = frame.with_columns(pl.lit(datetime.now(UTC)).alias("created"))
+    return tables.append(storage, "networks", frame, key=f"networks/{row.network}", unless=taken)
+
+
+def _check_same(row: Registered, earlier: Registered) -> None:
+    # The same weights in another file are the same network; nothing said of rights is no claim.
+    open_fields = {
+        "weights_source": earlier.weights_source,
+        "licence": row.licence or earlier.licence,
+        "citation": row.citation or earlier.citation,
+    }
+    if row.architecture == earlier.architecture == IMPORTED:
+        known = earlier.all_layers()
+        if all(known.get(name, layer) == layer for name, layer in row.all_layers().items()):
+            open_fields["layers"] = earlier.layers
+    same, other = asdict(row) | open_fields, asdict(earlier)
+    if differing := [name for name in same if same[name] != other[name]]:
+        raise Conflict(
+            f"A network {row.network} with other content is registered already (of another "
+            f"{', '.join(differing)}); networks never change, so choose another name."
+        )

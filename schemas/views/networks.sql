@@ -1,0 +1,30 @@
+-- One row per registered network. One that is imported has the layers of which activations are
+-- stored, in the order in which they came.
+CREATE VIEW networks AS
+SELECT
+    network,
+    any_value(network_group) AS network_group,
+    any_value(architecture) AS architecture,
+    any_value(training) AS training,
+    any_value(weights_source) AS weights_source,
+    any_value(weights_sha256) AS weights_sha256,
+    any_value(seed) AS seed,
+    any_value(preprocessing) AS preprocessing,
+    if(
+        count(*) = 1,
+        any_value(layers),
+        to_json(flatten(list(from_json(layers, '["JSON"]') ORDER BY created)))::VARCHAR
+    ) AS layers,
+    min(created) AS created,
+    any_value(licence) AS licence,
+    any_value(citation) AS citation
+FROM stored.networks
+WHERE
+    architecture <> 'imported'
+    OR (network, layers ->> '$[0].name') IN (
+        SELECT (network, layer)
+        FROM stored.files
+        WHERE table_name = 'activations'
+    )
+GROUP BY network
+ORDER BY network;
