@@ -97,4 +97,8 @@ def open_warehouse(ctx: typer.Context) -> Warehouse:
     """Open the warehouse that the options name."""
     settings = ctx.obj
     assert isinstance(settings, Settings)
-    return Warehouse(settings.warehouse)
+    from fexp_store.cli.progress import bar  # which prints where messages go
+
+    wh = Warehouse(settings.warehouse)
+    wh.bar = bar
+    return wh

@@ -42,6 +42,6 @@ def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None
             f"The images that drive it most: {found.sheet}\n"
             f'Next: fexp -w {settings.warehouse} sql "FROM top_stimuli'
             f"('{network}', '{layer}', {unit['unit_id']}, 10)\"\n"
-            f"or:   duckdb -readonly {wh.location}/catalog.duckdb "
+            f"or:   cd {settings.warehouse} && duckdb -readonly catalog.duckdb "
             f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\""
         )

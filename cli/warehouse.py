@@ -41,11 +41,13 @@ def index(ctx: typer.Context) -> None:
     """Rebuild catalog.duckdb from the tables.
 
     Every fexp command does this by itself when the catalog is out of date. Run it before opening
-    the catalog in another DuckDB client, after the warehouse was moved or added to elsewhere.
+    the catalog in another DuckDB client, after the warehouse was added to elsewhere. The catalog
+    names files relative to the warehouse: open it there, or tell the client where that is with
+    SET VARIABLE fexp_root = '/data/faces'.
 
     Example:
 
-        fexp index && duckdb -readonly warehouse/catalog.duckdb "FROM networks"
+        fexp index && cd warehouse && duckdb -readonly catalog.duckdb "FROM networks"
     """
     path = open_warehouse(ctx).rebuild_catalog()
     messages.print(f"Built {path}.")

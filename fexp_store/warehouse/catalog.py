@@ -3,25 +3,71 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from fexp_store import schemas
 from fexp_store.errors import FexpError
-from fexp_store.warehouse import saved, tables
-from fexp_store.warehouse.storage import Storage
+from fexp_store.warehouse import checked, contents, scans
+from fexp_store.warehouse.contents import LISTED, Contents, Kept
+from fexp_store.warehouse.scans import identifier, literal, quote
+from fexp_store.warehouse.storage import BESIDE_DATABASES, Storage
 
 FILE_NAME = "catalog.duckdb"
-_FORMAT = 1
+_FORMAT = 2
 _PUBLISHED = ("published_results", "published_confusions")
 
 
-def refresh(storage: Storage) -> str:
-    """Return the file name of a catalog of the newest version of every table, built if need be."""
-    current = storage.exists(FILE_NAME) and _recorded_state(storage) == _current_state(storage)
-    return storage.uri(FILE_NAME) if current else build(storage)
+@dataclass(frozen=True)
+class Opened:
+    """A connection on a catalog, and the state of the warehouse that the catalog shows.
+
+    Parameters
+    ----------
+    current : bool
+        Whether that is its state now.
+    versions : dict
+        Of the tables.
+    faults : dict
+        Sentences on files that are not as they were stored, by path.
+    unchecked : dict
+        SHA-256 by path of the files that this user has not hashed as they are now.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    current: bool
+    versions: dict[str, int]
+    faults: dict[str, str]
+    unchecked: dict[str, str]
+
+
+def attach(storage: Storage, *, memory_limit: str, threads: int | None) -> Opened:
+    """Open a connection on the current catalog, read-only and shut off from everything else.
+
+    A catalog is believed only if this user has built it here; any other is built anew: in the
+    warehouse, or where that cannot be written in the user's cache, or else in memory.
+    """
+    limits = {"memory_limit": memory_limit} | ({} if threads is None else {"threads": threads})
+    for path in _believed(storage):
+        with suppress(duckdb.Error):  # of another DuckDB version, or damaged: it is disposable
+            opened = _opened(storage, _connect(storage, path, limits))
+            if opened.current:
+                return opened
+            opened.connection.close()
+    with suppress(FexpError):
+        return _opened(storage, _connect(storage, build(storage), limits))
+    with suppress(FexpError, OSError):
+        return _opened(storage, _connect(storage, _build(storage, storage.cache()), limits))
+    connection = _connect(storage, ":memory:", limits)
+    _write(connection, storage)
+    return _opened(storage, connection)
 
 
 def build(storage: Storage) -> str:
@@ -30,146 +76,186 @@ def build(storage: Storage) -> str:
     Raises
     ------
     FexpError
-        If it cannot be written (a full disk); the catalog that was there stays.
+        If it cannot be written; the catalog that was there stays.
     """
-    with storage.replacing(FILE_NAME) as temporary:
+    path = _build(storage, storage)
+    storage.delete(f"{FILE_NAME}.wal")  # of another's catalog: DuckDB would replay it on this one
+    checked.check(storage, {FILE_NAME: storage.sha256(FILE_NAME)})
+    return path
+
+
+def _build(storage: Storage, place: Storage) -> str:
+    with place.replacing(FILE_NAME) as temporary:
         try:
-            _write(temporary, storage)
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
+            with _connect(storage, temporary, {}, write=True) as connection:
+                _write(connection, storage)
+        except (duckdb.Error, OSError) as error:
+            said = str(error).splitlines()[0]
             raise FexpError(
-                f"The catalog of {storage.location} could not be written ({reason}); "
-                "is the disk full?"
+                f"The catalog of {storage.location} cannot be written: {said}"
             ) from error
-    return storage.uri(FILE_NAME)
+    return place.uri(FILE_NAME)
 
 
-def _write(path: str, storage: Storage) -> None:
-    state = _current_state(storage)
-    with duckdb.connect(path) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("BEGIN")
-        connection.execute("CREATE SCHEMA stored")
-        _store_tables(connection, storage)
-        _store_published(connection)
-        # Views are built on parts, and macros on views.
-        for statements in (schemas.sql("parts"), schemas.views(), schemas.sql("macros")):
-            for statement in statements.values():
-                connection.execute(statement)
-        _show_saved(connection, storage)
-        _comment(connection)
-        connection.execute("CREATE TABLE stored.catalog_state AS SELECT ? AS state", [state])
-        connection.execute("COMMIT")
-        # Closing would write the file too, but says nothing if it cannot.
-        connection.execute("CHECKPOINT")
+def _believed(storage: Storage) -> Iterator[str]:
+    """Give the catalogs of the warehouse that this user has built, and nobody has touched since."""
+    with suppress(FexpError):
+        if checked.known(storage, [FILE_NAME]) and not storage.exists(f"{FILE_NAME}.wal"):
+            yield storage.uri(FILE_NAME)
+    with suppress(OSError, FexpError):
+        if storage.cache().exists(FILE_NAME):
+            yield storage.cache().uri(FILE_NAME)
 
 
-def attach(
-    storage: Storage, *, memory_limit: str, threads: int | None
+def _connect(
+    storage: Storage, path: str, limits: Mapping[str, str | int], *, write: bool = False
 ) -> duckdb.DuckDBPyConnection:
-    """Open a connection on the current catalog, read-only and shut off from everything else.
+    """Open a connection that can read the files of the tables and one database, nothing else.
 
-    The catalog is attached to a private in-memory database, since DuckDB would otherwise hand
-    a process its own earlier instance of the path, with the earlier content.
+    The database is attached to a private in-memory one, since DuckDB would otherwise hand a process
+    its own earlier instance of the path, with the earlier content.
     """
-    path = refresh(storage)
+    root = storage.uri()
+    places = sorted({root, literal(root)})
+    folders = [f"{place}/{name}/" for place in places for name in ("activations", "results")]
+    settings = {
+        "TimeZone": "UTC",
+        "enable_progress_bar": False,  # it would go to standard output
+        "parquet_metadata_cache": True,  # a committed file never changes
+        **limits,
+        "temp_directory": storage.local("spill"),
+        "allowed_directories": folders,
+        "allowed_paths": [path, *(f"{path}{ending}" for ending in BESIDE_DATABASES)],
+        "enable_external_access": False,
+        "lock_configuration": True,
+    }
     connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")  # it would go to standard output
-    connection.execute("SET parquet_metadata_cache = true")  # a committed file never changes
-    connection.execute(f"SET memory_limit = {_quote(memory_limit)}")
-    if threads is not None:
-        connection.execute(f"SET threads = {int(threads)}")
-    connection.execute(f"SET temp_directory = {_quote(storage.local('spill'))}")
-    connection.execute(f"ATTACH {_quote(path)} AS catalog (READ_ONLY)")
+    connection.execute(f"SET VARIABLE {scans.ROOT} = {quote(literal(root))}")
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = {_setting(value)}")
+    connection.execute(
+        f"ATTACH {quote(path)} AS catalog {'' if write or path == ':memory:' else '(READ_ONLY)'}"
+    )
     connection.execute("USE catalog")
-    readable = ", ".join(_quote(f"{storage.uri(folder)}/") for folder in ("activations", "results"))
-    connection.execute(f"SET allowed_directories = [{readable}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
     return connection
 
 
-def _current_state(storage: Storage) -> str:
-    state = {
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(quote, value))}]"
+    return quote(value) if isinstance(value, str) else str(value)
+
+
+def _opened(storage: Storage, connection: duckdb.DuckDBPyConnection) -> Opened:
+    (text,) = connection.execute("SELECT state FROM stored.catalog_state").fetchall()[0]
+    state = json.loads(text)
+    examined = contents.examine(
+        storage, connection.sql(f"SELECT {', '.join(LISTED)} FROM stored.listed").pl()
+    )
+    now = _state(storage, contents.versions(storage), examined.faults, state["broken"])
+    return Opened(connection, now == state, state["versions"], examined.faults, examined.unchecked)
+
+
+def _state(
+    storage: Storage, versions: dict[str, int], faults: dict[str, str], broken: Iterable[str]
+) -> dict[str, Any]:
+    return {
         "format": _FORMAT,
         "definitions": schemas.fingerprint(),
-        "root": storage.location,
-        "versions": tables.log_versions(storage),
-        "saved": saved.names(storage),
+        "versions": versions,
+        "faults": faults,
+        "broken": {folder: contents.signature(storage, folder) for folder in broken},
     }
-    return json.dumps(state, sort_keys=True)
 
 
-def _recorded_state(storage: Storage) -> str | None:
-    path = storage.uri(FILE_NAME)
-    try:
-        with duckdb.connect() as connection:
-            connection.execute(f"ATTACH {_quote(path)} AS recorded (READ_ONLY)")
-            row = connection.execute("SELECT state FROM recorded.stored.catalog_state").fetchone()
-    except duckdb.Error:  # of another DuckDB version, or damaged: it is disposable
-        return None
-    return None if row is None else str(row[0])
-
-
-def _store_tables(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
-    listings = []
-    for name, schema in schemas.tables().items():
-        if schema.kept == "in_files":
-            listing = tables.files(tables.open_table(storage, name))
-            _create_file_view(connection, storage, schema, listing["path"].to_list())
-            keys = [key for key in schema.partition_by if key in listing.columns]
-            listings.append(listing.select(pl.lit(name).alias("table_name"), "path", *keys))
-        else:
-            # Sorted once here; a view with ORDER BY would be sorted in every query that joins it.
-            _copy(connection, name, tables.read(storage, name).sort(schema.order_by))
-    _copy(connection, "files", pl.concat(listings, how="diagonal"))
-
-
-def _show_saved(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
-    connection.execute("CREATE SCHEMA saved")
-    counts = "run_id IN (SELECT run_id FROM stored.newest_runs WHERE kind = 'query')"
-    for name in saved.names(storage):
-        if paths := saved.files(storage, name):
-            listed = ", ".join(_quote(storage.uri(path)) for path in paths)
-            source = f"read_parquet([{listed}], hive_partitioning = true)"
-            connection.execute(f'CREATE VIEW saved."{name}" AS FROM {source} WHERE {counts}')
-
-
-def _store_published(connection: duckdb.DuckDBPyConnection) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
+    """Write everything into the catalog of a connection."""
+    versions = contents.versions(storage)
+    found = contents.read(storage)
+    faults = contents.examine(storage, found.listed).faults
+    state = _state(storage, versions, faults, found.broken)
+    connection.execute("BEGIN")
+    connection.execute("CREATE SCHEMA stored")
+    _store_tables(connection, found, faults)
+    _store_listed(connection, found)
     for name in _PUBLISHED:
         text = (files("fexp_store") / "data" / f"{name}.csv").read_bytes()
         _copy(connection, name, pl.read_csv(text))
+    # Views are built on parts, and macros on views.
+    for statements in (schemas.sql("parts"), schemas.views(), schemas.sql("macros")):
+        for statement in statements.values():
+            connection.execute(statement)
+    _show_saved(connection, found, faults)
+    _comment(connection)
+    connection.execute(
+        "CREATE TABLE stored.catalog_state AS SELECT ? AS state", [json.dumps(state)]
+    )
+    connection.execute("COMMIT")
+    # Closing would write the file too, but says nothing if it cannot.
+    connection.execute("CHECKPOINT catalog")
+
+
+def _store_tables(
+    connection: duckdb.DuckDBPyConnection, found: Contents, faults: dict[str, str]
+) -> None:
+    for name, schema in schemas.tables().items():
+        if name in found.broken:
+            empty = schema.arrow.empty_table()
+            copied = pl.DataFrame(empty).to_arrow() if schema.kept == "copied" else empty
+            query = scans.failing(found.broken[name], _types(connection, copied))
+        elif schema.kept == "copied":
+            _copy(connection, schema.short_name, found.rows[name])
+            continue
+        else:
+            query = _scan(connection, name, found.kept[name], faults)
+        connection.execute(f"CREATE VIEW stored.{schema.short_name} AS {query}")
+
+
+def _store_listed(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
+    """Store what is asked of files; asking for those of a table without a readable log fails."""
+    _copy(connection, "listed", found.listed)
+    asked = [name for name in found.listed.columns if name not in LISTED]
+    arms = [f"SELECT {', '.join(asked)} FROM stored.listed"]
+    types = dict.fromkeys(asked, "VARCHAR")
+    arms += [scans.failing(text, types, {"table_name": n}) for n, text in found.broken.items()]
+    connection.execute(f"CREATE VIEW stored.files AS {' UNION ALL '.join(arms)}")
+
+
+def _show_saved(
+    connection: duckdb.DuckDBPyConnection, found: Contents, faults: dict[str, str]
+) -> None:
+    connection.execute("CREATE SCHEMA saved")
+    counts = "run_id IN (SELECT run_id FROM stored.newest_runs WHERE kind = 'query')"
+    for folder, kept in found.saved.items():
+        view = f"saved.{identifier(folder.rpartition('/')[2])}"
+        scan = _scan(connection, folder, kept, faults)
+        connection.execute(f"CREATE VIEW {view} AS FROM ({scan}) WHERE {counts}")
+    for folder, sentence in found.broken.items():
+        if folder not in schemas.tables():
+            view = f"saved.{identifier(folder.rpartition('/')[2])}"
+            fails = scans.failing(sentence, {"run_id": "VARCHAR"})
+            connection.execute(f"CREATE VIEW {view} AS {fails}")
+
+
+def _scan(
+    connection: duckdb.DuckDBPyConnection, folder: str, kept: Kept, faults: dict[str, str]
+) -> str:
+    types = _types(connection, kept.schema.empty_table())
+    rows = kept.files.select("path", *(k for k in kept.keys if k in kept.files.columns)).iter_rows()
+    return scans.union(folder, types, kept.keys, ((r[0], r[1:]) for r in rows), faults)
+
+
+def _types(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> dict[str, str]:
+    connection.register("frame", table)
+    described = connection.execute("DESCRIBE FROM frame").fetchall()
+    connection.unregister("frame")
+    return {name: kind for name, kind, *_ in described}
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
     connection.register("frame", frame.to_arrow())
     connection.execute(f"CREATE TABLE stored.{name} AS FROM frame")
     connection.unregister("frame")
-
-
-def _create_file_view(
-    connection: duckdb.DuckDBPyConnection,
-    storage: Storage,
-    schema: schemas.TableSchema,
-    paths: list[str],
-) -> None:
-    if not paths:
-        _copy(connection, schema.short_name, pl.DataFrame(schema.arrow.empty_table()))
-        return
-    listed = ", ".join(_quote(storage.uri(f"{schema.name}/{path}")) for path in paths)
-    types = ", ".join(f"{key}: VARCHAR" for key in schema.partition_by)
-    # Said here, columns that files of earlier versions lack are null, and no file is opened to ask.
-    in_files = ", ".join(
-        f"'{field.name}': {{name: '{field.name}', type: '{field.type}', default_value: NULL}}"
-        for field in schema.arrow  # DuckDB knows Arrow's names of the types of results
-        if field.name not in schema.partition_by
-    )
-    options = f"hive_partitioning = true, hive_types = {{{types}}}, schema = MAP {{{in_files}}}"
-    connection.execute(
-        f"CREATE VIEW stored.{schema.short_name} AS "
-        f"SELECT {', '.join(schema.arrow.names)} FROM read_parquet([{listed}], {options})"
-    )
 
 
 def _comment(connection: duckdb.DuckDBPyConnection) -> None:
@@ -181,9 +267,5 @@ def _comment(connection: duckdb.DuckDBPyConnection) -> None:
     columns = connection.execute(f"SELECT table_name, column_name {public}").fetchall()
     for view, column in columns:
         about[f'COLUMN {view}."{column}"'] = schemas.comment(view, column)
-    script = (f"COMMENT ON {what} IS {_quote(text)};" for what, text in about.items() if text)
+    script = (f"COMMENT ON {what} IS {quote(text)};" for what, text in about.items() if text)
     connection.execute("".join(script))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -5,43 +5,21 @@ What is remembered is in the user's own cache, never in a warehouse: nobody can 
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
-
-from platformdirs import user_cache_path
 
 from fexp_store.errors import Damaged
 from fexp_store.progress import Started, silent
-from fexp_store.warehouse.storage import Signature, Storage
+from fexp_store.warehouse.storage import Signature, Storage, cache_folder
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS checked (location TEXT, path TEXT, signature TEXT, sha256 TEXT,"
     " PRIMARY KEY (location, path)) WITHOUT ROWID"
 )
 _FIND = "SELECT path, signature, sha256 FROM checked WHERE location = ?"
+_FEW = 500
 _KEEP = "INSERT OR REPLACE INTO checked VALUES (?, ?, ?, ?)"
-
-
-def cache_folder() -> Path:
-    """Return the folder of what fexp may forget, which is this user's alone; it is made.
-
-    ``FEXP_CACHE`` names another one than the platform's.
-    """
-    named = os.environ.get("FEXP_CACHE")
-    folder = Path(named) if named else user_cache_path("fexp-store")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def signature(storage: Storage, path: str) -> Signature | None:
-    """Return what tells a file's state on the disk; None if there is no file."""
-    try:
-        return storage.signature(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
 
 
 def known(storage: Storage, paths: Iterable[str] | None = None) -> dict[str, str]:
@@ -52,25 +30,33 @@ def known(storage: Storage, paths: Iterable[str] | None = None) -> dict[str, str
     paths : iterable of str, optional
         In the warehouse; all that are remembered by default.
     """
-    wanted = None if paths is None else set(paths)
-    found = {}
-    with _remembered() as connection:
-        rows = [] if connection is None else connection.execute(_FIND, [storage.location])
-        for path, text, digest in rows:
-            if wanted is not None and path not in wanted:
-                continue
-            now = signature(storage, path)
-            if now is not None and now.text == text:
-                found[path] = digest
-    return found
+    if paths is None:
+        paths = [path for path, _, _ in _rows(storage, None)]
+    return matching(storage, storage.signatures(paths))
+
+
+def matching(storage: Storage, now: Mapping[str, Signature]) -> dict[str, str]:
+    """Return the SHA-256 of files by path, if they have the signatures that they were hashed with.
+
+    Parameters
+    ----------
+    now : mapping
+        Signatures by path.
+    """
+    return {
+        path: digest
+        for path, text, digest in _rows(storage, now)
+        if path in now and now[path].text == text
+    }
 
 
 def remember(storage: Storage, digests: Mapping[str, str]) -> None:
     """Remember the SHA-256 of files, by path, as they are on the disk now."""
+    now = storage.signatures(digests)
     rows = [
-        (storage.location, path, now.text, digest)
+        (storage.location, path, now[path].text, digest)
         for path, digest in digests.items()
-        if (now := signature(storage, path)) is not None
+        if path in now
     ]
     with _remembered() as connection:
         if connection is not None:
@@ -78,7 +64,7 @@ def remember(storage: Storage, digests: Mapping[str, str]) -> None:
 
 
 def check(storage: Storage, digests: Mapping[str, str], *, started: Started = silent) -> None:
-    """Compare files with the SHA-256 that they should have, and remember those that have it.
+    """Compare files with the SHA-256 that they should have, and remember what they have.
 
     Parameters
     ----------
@@ -92,26 +78,46 @@ def check(storage: Storage, digests: Mapping[str, str], *, started: Started = si
     Damaged
         If a file is missing or has other bytes.
     """
-    had = known(storage, digests)
-    rest = {path: digest for path, digest in digests.items() if had.get(path) != digest}
-    if not rest:
-        return
-    for path in rest:
-        if signature(storage, path) is None:
-            raise Damaged(f"{storage.uri(path)} is missing. {REMEDY}")
-    advance = started(sum(storage.size(path) for path in rest))
-    same = {}
-    try:
-        for path, digest in rest.items():
-            if storage.sha256(path, advance) != digest:
-                raise Damaged(f"{storage.uri(path)} is not the file that was stored. {REMEDY}")
-            same[path] = digest
-    finally:
-        remember(storage, same)
+    for path in different(storage, digests, started=started):
+        try:
+            storage.signature(path)
+        except OSError:
+            raise Damaged(f"{path} is missing. {REMEDY}") from None
+        raise Damaged(f"{path} {ANOTHER} {REMEDY}")
 
+
+def different(
+    storage: Storage, digests: Mapping[str, str], *, started: Started = silent
+) -> list[str]:
+    """Return which files are missing or have other bytes, as `check` compares them."""
+    had = known(storage, digests)
+    there = storage.signatures(digests)
+    rest = [path for path in digests if path not in had and path in there]
+    advance = started(sum(there[path].size for path in rest)) if rest else silent(0)
+    hashed: dict[str, str] = {}
+    try:
+        for path in rest:
+            hashed[path] = storage.sha256(path, advance)
+    finally:
+        remember(storage, hashed)
+    found = had | hashed
+    return [path for path, digest in digests.items() if found.get(path) != digest]
+
+
+ANOTHER = "is not the file that was stored."
+"""What is said of a file with other bytes, after its path."""
 
 REMEDY = "Restore it from a copy, or run: fexp verify --repair"
 """What helps against a file that is gone or is another."""
+
+
+def _rows(storage: Storage, paths: Collection[str] | None) -> list[tuple[str, str, str]]:
+    """Return what is remembered of some files at least; of all if that is as quick, or None."""
+    some, values = "", [storage.location]
+    if paths is not None and len(paths) <= _FEW:
+        some, values = f" AND path IN ({', '.join('?' * len(paths))})", [*values, *paths]
+    with _remembered() as connection:
+        return [] if connection is None else connection.execute(_FIND + some, values).fetchall()
 
 
 @contextmanager

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, Damaged
+from fexp_store.warehouse import scans
+from fexp_store.warehouse.plans import explained
 
 _QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
-_EXPLAIN = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 _BATCH_ROWS = 1 << 16
 
 
+Parameters = dict[str, Any] | None
+Ready = Callable[[str, Parameters], duckdb.DuckDBPyConnection]
+
+
 def ask(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any] | None = None
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Parameters, ready: Ready
 ) -> pa.RecordBatchReader:
     """Run one question; its answer is computed as it is read, and may be larger than memory.
+
+    Parameters
+    ----------
+    ready : callable
+        Gives the connection to run it on, once it is known to be a question.
 
     Raises
     ------
@@ -29,15 +38,27 @@ def ask(
     """
     with refusals():
         _check(connection, query)
-        relation = connection.sql(query, params=parameters or None)
+        relation = ready(query, parameters or None).sql(query, params=parameters or None)
         return relation.to_arrow_reader(_BATCH_ROWS)
+
+
+@contextmanager
+def damage() -> Iterator[None]:
+    """Turn what a catalog says in the place of rows that cannot be read into Damaged."""
+    try:
+        yield
+    except duckdb.InvalidInputException as error:
+        if (said := scans.sentence(str(error))) is None:
+            raise
+        raise Damaged(said) from error
 
 
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn what DuckDB says about a query into one sentence without line breaks."""
     try:
-        yield
+        with damage():
+            yield
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
     except (duckdb.Error, OSError) as error:
@@ -55,7 +76,7 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
             f"{statement.type.name} is not allowed here: the warehouse is open for reading only."
         )
     if statement.type is duckdb.StatementType.EXPLAIN:  # EXPLAIN ANALYZE runs what it explains
-        explained = _EXPLAIN.sub("", statement.query, count=1)
-        if explained == statement.query:
+        question = explained(statement.query)
+        if question == statement.query:
             raise BadInput("Begin with EXPLAIN, without a comment before it.")
-        _check(connection, explained)
+        _check(connection, question)

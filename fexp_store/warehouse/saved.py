@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
+from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import runs, tables
+from fexp_store.warehouse import runs
 from fexp_store.warehouse.questions import refusals
 from fexp_store.warehouse.storage import Storage
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from fexp_store.warehouse.warehouse import Warehouse
 
 FOLDER = "results/saved"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
 def names(storage: Storage) -> list[str]:
-    """Return the names that something is saved under."""
-    return [name for name in storage.names(FOLDER) if storage.exists(f"{FOLDER}/{name}/_delta_log")]
+    """Return the names that something is saved under; a folder of another name is none of ours."""
+    return [name for name in storage.folders(FOLDER) if _NAME.fullmatch(name)]
 
 
 def check(name: str) -> None:
     """Check that a name can be that of a table, a view and a directory."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name):
+    if not _NAME.fullmatch(name):
         raise BadInput(
             f"{name!r} cannot name a saved result: use lower-case letters, digits and _."
         )
@@ -55,7 +56,7 @@ def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader
         parts = (part for source in ([first], stored) for part in source)
         try:
             write_deltalake(
-                storage.uri(f"{FOLDER}/{name}"),
+                storage.table(f"{FOLDER}/{name}"),
                 pa.RecordBatchReader.from_batches(schema, parts),
                 mode="append",
                 partition_by=["run_id"],
@@ -96,13 +97,6 @@ def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> st
         raise BadInput("The query has no rows, so there is nothing to save.")
     runs.record_end(wh.storage, run)
     return run.run_id
-
-
-def files(storage: Storage, name: str) -> list[str]:
-    """Return the files of a saved result, of all its runs, relative to the warehouse."""
-    folder = f"{FOLDER}/{name}"
-    listed = tables.files(DeltaTable(storage.uri(folder)))
-    return [f"{folder}/{path}" for path in listed["path"]]
 
 
 def _storable(field: pa.Field) -> pa.Field:

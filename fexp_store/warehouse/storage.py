@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -15,10 +16,17 @@ from stat import S_ISREG
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
+from platformdirs import user_cache_path
 
 from fexp_store.errors import BadInput, Damaged
 
 _TEMPORARY = ".partial"
+
+BESIDE_DATABASES = (".wal", ".wal.checkpoint", ".wal.recovery")
+"""Endings of the files that DuckDB writes beside a database."""
+
+# In paths that have these, delta-rs 1.6 finds no table, or another one (tried, each character).
+_UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f\[\]^|\\\ud800-\udfff]|%[0-9A-Fa-f]{2}")
 
 
 class Signature(NamedTuple):
@@ -34,10 +42,18 @@ class Signature(NamedTuple):
         """As it is remembered and compared."""
         return " ".join(map(str, self))
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        """Take it from what the operating system says of a file."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
 
 @dataclass(frozen=True)
 class LocalStorage:
     """A directory of this machine. Paths are relative to it, with ``/``, and cannot leave it.
+
+    The directory itself may be a link; a path below it that leads over one is refused, so that
+    what somebody sends reads, writes and deletes nothing elsewhere.
 
     Parameters
     ----------
@@ -51,6 +67,26 @@ class LocalStorage:
         """Return how DuckDB, Delta and people name a path."""
         return str(self._path(path))
 
+    def table(self, path: str) -> str:
+        """Return how Delta names a table, whose log it then may read."""
+        self.log(path)
+        return self.uri(path)
+
+    def log(self, path: str) -> list[str]:
+        """Return the names in the log of a table; none if there is no log.
+
+        Raises
+        ------
+        Damaged
+            If there is a link, a pipe or a device, which Delta would follow or wait for.
+        """
+        return self._plain(f"{path}/_delta_log")
+
+    @property
+    def writable(self) -> bool:
+        """Whether this user can write here."""
+        return os.access(self.location, os.W_OK | os.X_OK)
+
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder."""
         return self._path(path).exists()
@@ -61,10 +97,12 @@ class LocalStorage:
 
     def read(self, path: str) -> bytes:
         """Read a file whole; FileNotFoundError if there is none."""
+        self.signature(path)
         return self._path(path).read_bytes()
 
     def open(self, path: str) -> pa.NativeFile:
         """Open a file for reading at any place."""
+        self.signature(path)
         return pa.OSFile(self.uri(path))
 
     def write(self, path: str, content: bytes) -> None:
@@ -77,21 +115,20 @@ class LocalStorage:
     @contextmanager
     def replacing(self, path: str) -> Iterator[str]:
         """Give a local file name to write to; put it in place on success, remove it on failure."""
-        target = self._path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._target(path)
         temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}{_TEMPORARY}")
         try:
             yield str(temporary)
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-            temporary.with_name(f"{temporary.name}.wal").unlink(missing_ok=True)  # DuckDB's
+            for ending in BESIDE_DATABASES:
+                temporary.with_name(f"{temporary.name}{ending}").unlink(missing_ok=True)
 
     @contextmanager
     def creating(self, path: str) -> Iterator[IO[bytes]]:
         """Give a new file to write to; it is on the disk at the end, and removed on failure."""
-        target = self._path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._target(path)
         with target.open("xb") as file:
             try:
                 yield file
@@ -106,12 +143,22 @@ class LocalStorage:
         folder = self._path(path)
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
+    def folders(self, path: str) -> list[str]:
+        """Return the sorted names of folders in a folder; a link is none."""
+        try:
+            with os.scandir(self._path(path)) as entries:
+                return sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError, Damaged):
+            return []
+
     def files(self, path: str = "") -> list[str]:
-        """Return the paths of all files below a folder, links not followed."""
+        """Return the paths of all files below a folder; links, pipes and devices are none."""
         found = []
         for folder, _, names in os.walk(self._path(path)):
             within = Path(folder).relative_to(self.location)
-            found += [(within / name).as_posix() for name in names]
+            for name in names:
+                if S_ISREG(os.lstat(f"{folder}/{name}").st_mode):
+                    found.append((within / name).as_posix())
         return found
 
     def temporary(self, path: str) -> bool:
@@ -135,8 +182,29 @@ class LocalStorage:
         """
         status = self._path(path).lstat()
         if not S_ISREG(status.st_mode):
-            raise Damaged(f"{self.uri(path)} is no regular file; a warehouse holds nothing else.")
-        return Signature(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            raise Damaged(f"{path} is no regular file; a warehouse holds nothing else.")
+        return Signature.of(status)
+
+    def signatures(self, paths: Iterable[str]) -> dict[str, Signature]:
+        """Return what `signature` does of many files at once, without those that it refuses."""
+        by_folder: dict[str, list[str]] = {}
+        for path in paths:
+            by_folder.setdefault(path.rpartition("/")[0], []).append(path)
+        found = {}
+        for folder, within in by_folder.items():
+            try:
+                start = len(folder) + 1 if folder else 0
+                place = f"{self._path(folder)}/"
+            except Damaged:
+                continue
+            for path in within:
+                try:
+                    status = os.lstat(place + path[start:])
+                except (OSError, ValueError):
+                    continue
+                if S_ISREG(status.st_mode):
+                    found[path] = Signature.of(status)
+        return found
 
     def sha256(self, path: str, advance: Callable[[int], object] | None = None) -> str:
         """Return the SHA-256 of a file in hexadecimal; `advance` is told of bytes that are read."""
@@ -149,7 +217,7 @@ class LocalStorage:
 
     def delete(self, path: str) -> None:
         """Delete a file; one that is not there is no error."""
-        self._path(path).unlink(missing_ok=True)
+        self._target(path).unlink(missing_ok=True)
 
     def free(self) -> int:
         """Return how many bytes can still be stored."""
@@ -159,13 +227,24 @@ class LocalStorage:
         """Wait until no other process of this machine holds the lock; it ends with the process."""
         from filelock import FileLock  # imports asyncio, which few commands need
 
-        return FileLock(self.local(f"locks/{sha256(name.encode()).hexdigest()[:16]}"))
+        return FileLock(self._target(f".local/locks/{sha256(name.encode()).hexdigest()[:16]}"))
 
     def local(self, name: str) -> str:
-        """Return the file name of something of this machine, never shared; its folder is made."""
+        """Return the file name of something of this machine, never shared; its folder is made.
+
+        Where the warehouse can only be read, it is in the user's cache.
+        """
         path = self._path(f".local/{name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return str(path)
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        may = os.access(path.parent, os.W_OK | os.X_OK)
+        return str(path) if may else str(self.cache()._target(name))
+
+    def cache(self) -> LocalStorage:
+        """Return the folder in the user's cache of what belongs to this place."""
+        folder = cache_folder() / sha256(self.location.encode()).hexdigest()[:32]
+        folder.mkdir(exist_ok=True)
+        return LocalStorage(str(folder))
 
     def read_local(self, name: str) -> dict[str, Any]:
         """Read one of the JSON records of this machine; empty if absent."""
@@ -181,10 +260,49 @@ class LocalStorage:
             self.write(f".local/{name}.json", content)
 
     def _path(self, path: str) -> Path:
-        return inside(Path(self.location), path)
+        whole = inside(Path(self.location), path)
+        below = len(Path(self.location).parts)
+        for part in (*reversed(whole.parents), whole)[below:]:
+            if part.is_symlink():
+                named = part.relative_to(self.location)
+                raise Damaged(f"{named} is a link; fexp follows none inside a warehouse.")
+        return whole
+
+    def _target(self, path: str) -> Path:
+        """Return where something is written, in a folder that is made."""
+        if not self.writable:
+            raise BadInput(f"{self.location} can only be read; work in a copy of your own.")
+        target = self._path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def _plain(self, path: str) -> list[str]:
+        folder = self._path(path)
+        if not folder.is_dir():
+            return []
+        names = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    self._plain(f"{path}/{entry.name}")
+                elif not entry.is_file(follow_symlinks=False):
+                    raise Damaged(f"{path}/{entry.name} is no regular file, as logs hold.")
+                names.append(entry.name)
+        return sorted(names)
 
 
 Storage = LocalStorage
+
+
+def cache_folder() -> Path:
+    """Return the folder of what fexp may forget, which is this user's alone; it is made.
+
+    ``FEXP_CACHE`` names another one than the platform's.
+    """
+    named = os.environ.get("FEXP_CACHE")
+    folder = Path(named) if named else user_cache_path("fexp-store")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def storage_of(location: str | Path) -> Storage:
@@ -193,11 +311,19 @@ def storage_of(location: str | Path) -> Storage:
     Raises
     ------
     BadInput
-        If it is a URL, which this version does not open.
+        If it is a URL, which this version does not open, or has a name that Delta Lake's library
+        cannot open.
     """
-    if "://" in str(location):
+    # A path of Python has lost one of the two slashes of a URL.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(location)):
         raise BadInput(f"{location} is a URL; this version opens local directories only.")
-    return LocalStorage(str(Path(location).resolve()))
+    whole = str(Path(location).resolve())
+    if _UNNAMEABLE.search(whole):
+        raise BadInput(
+            f"{whole!r} cannot be a warehouse: in the names of its folders Delta Lake takes no "
+            "control character, none of [ ] ^ | \\ and no % before two hexadecimal digits."
+        )
+    return LocalStorage(whole)
 
 
 def inside(root: Path, relative: str) -> Path:
@@ -209,7 +335,8 @@ def inside(root: Path, relative: str) -> Path:
         If the path is absolute, a URL, or leaves the root by ``..``.
     """
     parts = PurePosixPath(relative)
-    if parts.is_absolute() or ".." in parts.parts or "://" in relative or "\\" in relative:
+    forbidden = ("://", "\\", "\0")
+    if parts.is_absolute() or ".." in parts.parts or any(x in relative for x in forbidden):
         raise Damaged(f"The table names a file outside its own directory: {relative!r}.")
     return root / parts
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
@@ -35,15 +36,41 @@ def create_missing(storage: Storage) -> None:
 
 
 def open_table(storage: Storage, name: str) -> DeltaTable:
-    """Open the newest version of a table."""
+    """Open the newest version of a table.
+
+    Raises
+    ------
+    Damaged
+        If it is missing, or its log cannot be read.
+    """
+    if not storage.log(name):
+        if not may_be_missing(name):
+            raise Damaged(f"The table {name} is missing; restore its folder from a copy.")
+        _create(storage, name)
+    return open_at(storage, name)
+
+
+def may_be_missing(name: str) -> bool:
+    """Whether warehouses of earlier versions may lack a table, which is then empty."""
+    since = schemas.tables()[name].since
+    return since is None or since > 1
+
+
+def open_at(storage: Storage, path: str) -> DeltaTable:
+    """Open the newest version of the table in a folder.
+
+    Raises
+    ------
+    Damaged
+        If its log cannot be read.
+    """
     try:
-        return DeltaTable(storage.uri(name))
-    except TableNotFoundError:
-        since = schemas.tables()[name].since
-        if since is None or since > 1:  # a warehouse of format 1 may lack it
-            _create(storage, name)
-            return DeltaTable(storage.uri(name))
-        raise Damaged(f"The table {name} is missing from {storage.location}.") from None
+        return DeltaTable(storage.table(path))
+    except (DeltaError, OSError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise Damaged(
+            f"The log of the table {path} cannot be read ({said}); restore its folder from a copy."
+        ) from error
 
 
 def read(storage: Storage, name: str) -> pl.DataFrame:
@@ -121,17 +148,18 @@ def files(table: DeltaTable) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        path (relative to the table), rows, the partition columns by their names, and the
+        path (relative to the table), rows, bytes, the partition columns by their names, and the
         statistics that the log has, as ``min.COLUMN`` and ``max.COLUMN``.
     """
     actions = pl.DataFrame(table.get_add_actions(flatten=True))
     if actions.is_empty():
-        text = ["path", *table.metadata().partition_columns]
-        return pl.DataFrame(schema=dict.fromkeys(text, pl.String) | {"rows": pl.Int64})
+        text = dict.fromkeys(["path", *table.metadata().partition_columns], pl.String)
+        return pl.DataFrame(schema=text | {"rows": pl.Int64, "bytes": pl.Int64})
     return actions.select(
         # The log keeps paths percent-encoded, over the encoding of the directory names themselves.
         pl.col("path").map_elements(unquote, return_dtype=pl.String),
         pl.col("num_records").cast(pl.Int64).alias("rows"),
+        pl.col("size_bytes").cast(pl.Int64).alias("bytes"),
         pl.col("^partition\\..*$").name.map(lambda name: name.removeprefix("partition.")),
         pl.col("^(min|max)\\..*$"),
     )
@@ -139,7 +167,7 @@ def files(table: DeltaTable) -> pl.DataFrame:
 
 def log_versions(storage: Storage) -> dict[str, int]:
     """Return the newest version of each table, read from the names in its log."""
-    return {name: _log_version(storage, name) for name in names()}
+    return {name: log_version(storage, name) for name in names()}
 
 
 def conform(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
@@ -161,16 +189,22 @@ def _column(rows: pl.DataFrame, field: pa.Field) -> pa.Array | pa.ChunkedArray:
 
 def _create(storage: Storage, name: str) -> None:
     schema = schemas.tables()[name]
-    DeltaTable.create(
-        storage.uri(name),
-        schema.arrow,
-        mode="ignore",
-        partition_by=list(schema.partition_by),
-        description=schema.comment,
-    )
+    # A commit of no rows: DeltaTable.create would put the absolute path into the log.
+    with suppress(CommitFailedError):  # another process has made it
+        write_deltalake(
+            storage.table(name),
+            schema.arrow.empty_table(),
+            mode="ignore",
+            partition_by=list(schema.partition_by),
+            description=schema.comment,
+        )
 
 
-def _log_version(storage: Storage, name: str) -> int:
-    entries = storage.names(f"{name}/_delta_log")
+def log_version(storage: Storage, path: str) -> int:
+    """Return the newest version of the table in a folder; -1 if there is none to be read."""
+    try:
+        entries = storage.log(path)
+    except Damaged:
+        return -1
     commits = [int(x[:-5]) for x in entries if x.endswith(".json") and x[:-5].isdigit()]
     return max(commits, default=-1)

@@ -11,12 +11,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fexp_store.errors import BadInput, NotFound
-from fexp_store.warehouse import catalog, root, tables
+from fexp_store import schemas
+from fexp_store.errors import BadInput, Damaged, NotFound
+from fexp_store.progress import Bar, no_bar
+from fexp_store.warehouse import catalog, checked, contents, root
 from fexp_store.warehouse.activations.fragment import TABLE, units_a_group
 from fexp_store.warehouse.activations.matrix import FragmentFile, Matrix, read_units
 from fexp_store.warehouse.place import Place
-from fexp_store.warehouse.questions import ask, refusals
+from fexp_store.warehouse.plans import touched
+from fexp_store.warehouse.questions import ask, damage, refusals
 
 
 class Warehouse:
@@ -30,6 +33,11 @@ class Warehouse:
         Memory that DuckDB may use before it spills to disk, for example ``"2GiB"``.
     threads : int, optional
         Threads that DuckDB may use; all cores by default.
+
+    Attributes
+    ----------
+    bar : callable
+        Makes the progress bar of what takes long by itself: hashing files on their first use.
 
     Raises
     ------
@@ -52,10 +60,10 @@ class Warehouse:
         threads: int | None = None,
     ) -> None:
         self.storage = root.locate(path)
+        self.bar: Bar = no_bar
         self._memory_limit = memory_limit
         self._threads = threads
-        self._connection: duckdb.DuckDBPyConnection | None = None
-        self._versions: dict[str, int] = {}
+        self._opened: catalog.Opened | None = None
 
     @classmethod
     def create(cls, path: str | Path = "warehouse") -> Warehouse:
@@ -75,20 +83,13 @@ class Warehouse:
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A read-only DuckDB connection that shows the newest version of every table."""
-        versions = tables.log_versions(self.storage)
-        if self._connection is None or versions != self._versions:
-            self.close()
-            self._connection = catalog.attach(
-                self.storage, memory_limit=self._memory_limit, threads=self._threads
-            )
-            self._versions = versions
-        return self._connection
+        return self._open().connection
 
     def close(self) -> None:
         """Close the DuckDB connection; the next query opens a new one."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._opened is not None:
+            self._opened.connection.close()
+            self._opened = None
 
     def sql(self, query: str, parameters: dict[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
         """Run a query over the views and macros of the catalog.
@@ -104,11 +105,18 @@ class Warehouse:
         duckdb.DuckDBPyRelation
             Lazy; ``.pl()``, ``.to_arrow_table()``, ``.df()`` or ``.fetchall()`` run it.
         """
-        return self.connection.sql(query, params=parameters)
+        return self._ready(query, parameters).sql(query, params=parameters)
 
     def frame(self, query: str, **parameters: Any) -> pl.DataFrame:
-        """Run a query and return its result as a polars DataFrame."""
-        return self.sql(query, parameters or None).pl()
+        """Run a query and return its result as a polars DataFrame.
+
+        Raises
+        ------
+        Damaged
+            If it asks for rows of a file that is not as it was stored.
+        """
+        with damage():
+            return self.sql(query, parameters or None).pl()
 
     def query(self, query: str, parameters: dict[str, Any] | None = None) -> pl.DataFrame:
         """Run a query that a user typed; what is not a single question is refused.
@@ -127,12 +135,12 @@ class Warehouse:
 
         Reading a batch raises duckdb.Error or OSError where computing it fails.
         """
-        return ask(self.connection, query, parameters)
+        return ask(self.connection, query, parameters, self._ready)
 
     def interrupt(self) -> None:
         """Stop the query that is running in another thread."""
-        if self._connection is not None:
-            self._connection.interrupt()
+        if self._opened is not None:
+            self._opened.connection.interrupt()
 
     def rebuild_catalog(self) -> str:
         """Build ``catalog.duckdb`` anew from the tables and return its file name."""
@@ -140,15 +148,54 @@ class Warehouse:
         return catalog.build(self.storage)
 
     def activations(self, **partition: str) -> pl.LazyFrame:
-        """Return the long table as a polars LazyFrame over the Delta table.
+        """Return the long table as a polars LazyFrame over the files of the Delta table.
 
         Parameters
         ----------
         **partition : str
             Any of network, layer and stimulus_set: only their files are read.
+
+        Raises
+        ------
+        Damaged
+            If one of the files is not as it was stored.
         """
-        frame = pl.scan_delta(self.storage.uri(TABLE))
-        return frame.filter(**partition) if partition else frame
+        columns = schemas.tables()[TABLE].arrow.names
+        listed = self.frame(
+            f"SELECT file, {', '.join(Place._fields)} FROM stored.listed WHERE table_name = $table",
+            table=TABLE,
+        )
+        wanted = listed.filter(**partition) if partition else listed
+        self.check(wanted["file"].to_list())
+        frames = [pl.DataFrame(schemas.tables()[TABLE].arrow.empty_table()).lazy()]
+        for place, files in wanted.group_by(Place._fields, maintain_order=True):
+            # Not scan_delta: it takes folders above the warehouse for partitions, or finds no file.
+            frame = pl.scan_parquet(
+                [self.storage.uri(file) for file in files["file"]],
+                glob=False,
+                hive_partitioning=False,
+            )
+            named = dict(zip(Place._fields, place, strict=True))
+            frames.append(frame.with_columns(**{k: pl.lit(v) for k, v in named.items()}))
+        return pl.concat([frame.select(columns) for frame in frames])
+
+    def check(self, files: Sequence[str]) -> None:
+        """Compare files of the warehouse with what was stored; each is read on its first use only.
+
+        Parameters
+        ----------
+        files : sequence of str
+            Paths in the warehouse; files of which nothing is recorded are left alone.
+
+        Raises
+        ------
+        Damaged
+            If one is missing, or is not the file that was stored.
+        """
+        opened = self._hashed([file for file in files if file in self._open().unchecked])
+        for file in files:
+            if file in opened.faults:
+                raise Damaged(opened.faults[file])
 
     def matrix(
         self,
@@ -204,6 +251,38 @@ class Warehouse:
         for start in range(0, n_units, step):
             unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
             yield Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
+
+    def _open(self) -> catalog.Opened:
+        if self._opened is None or contents.versions(self.storage) != self._opened.versions:
+            self.close()
+            self._opened = catalog.attach(
+                self.storage, memory_limit=self._memory_limit, threads=self._threads
+            )
+        return self._opened
+
+    def _ready(
+        self, query: str, parameters: dict[str, Any] | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Return a connection whose catalog leaves out what is damaged of the files of a query."""
+        opened = self._open()
+        if not opened.unchecked:
+            return opened.connection
+        files = touched(opened.connection, query, parameters, opened.unchecked)
+        return self._hashed(files).connection
+
+    def _hashed(self, files: Sequence[str]) -> catalog.Opened:
+        """Hash files that are not hashed yet; the catalog then leaves out damaged ones."""
+        opened = self._open()
+        digests = {file: opened.unchecked.pop(file) for file in files}
+        with self.bar("Checking files") as started:
+            wrong = checked.different(self.storage, digests, started=started)
+        if wrong:
+            self.close()
+            opened = self._open()
+            for file in wrong:
+                if file not in opened.faults:  # there is no cache that could remember it
+                    checked.check(self.storage, {file: digests[file]})
+        return opened
 
     def _layer(self, place: Place) -> tuple[list[FragmentFile], int, pl.DataFrame]:
         rows = self.frame(

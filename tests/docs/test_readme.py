@@ -114,6 +114,22 @@ def test_a_question_gives_a_table_of_the_shape_shown(
     assert _shape(done.stdout) == _shape(example.output)
 
 
+def test_the_lines_for_duckdb_work(
+    demo: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    line = re.compile(r'cd (\S+) && duckdb -readonly (\S+) "(.*?)"')
+    found = {match for text in (README, demo[1].stderr) for match in line.findall(text)}
+    assert len(found) == 1
+    for folder, catalog, query in found:
+        open_it = "duckdb.connect(sys.argv[1], read_only=True)"
+        code = f"import duckdb, sys; print({open_it}.sql(sys.argv[2]))"
+        command = [sys.executable, "-c", code, catalog, query]
+        done = subprocess.run(
+            command, cwd=demo[0] / folder, capture_output=True, text=True, check=True
+        )
+        assert "f_expression" in done.stdout
+
+
 def test_there_are_five_questions() -> None:
     assert len(QUESTIONS) >= 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
+from support.bare import bare
 
 from fexp_store import Warehouse, schemas
 
@@ -27,7 +29,8 @@ X = pl.col("activation").cast(pl.Float64)
 
 @pytest.fixture(scope="module")
 def plain(ingested: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(ingested.rebuild_catalog(), read_only=True) as connection:
+    ingested.rebuild_catalog()
+    with bare(ingested.location) as connection:
         yield connection
 
 
@@ -43,6 +46,21 @@ def test_a_bare_client_answers_as_the_warehouse(
     assert expected.height
     # Units are worked on in parallel, and sums of floats depend on their order in the last digit.
     assert_frame_equal(plain.sql(query).pl(), expected, rel_tol=1e-12, check_row_order=False)
+
+
+def test_the_lines_of_the_documentation_work(ingested: Warehouse) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sql.md").read_text("utf-8")
+    text = text.split("## Other clients")[1].replace("/data/faces", ingested.location)
+    said = re.findall(r"```sql\n(.*?)```|`(SET f.*?)`|, \"(SET .*?)\"", text, re.DOTALL)
+    settings = [next(filter(None, parts)) for parts in said]
+    assert len(settings) == 3
+    for setting in settings:
+        with bare(ingested.location, "fexp_root") as client:
+            client.execute("RESET VARIABLE fexp_root")
+            with pytest.raises(duckdb.IOException):
+                client.execute("SELECT count(*) FROM activations")
+            client.execute(setting)
+            assert client.execute("SELECT count(*) > 0 FROM activations").fetchall() == [(True,)]
 
 
 UNIT = "unit_id"

@@ -81,7 +81,7 @@ def test_another_file_is_refused(
     change(Path(storage.location))
     with pytest.raises(Damaged, match="verify --repair"):
         read(storage)
-    assert "a" not in checked.known(storage)
+    assert checked.known(storage).get("a") != FILES["a"]
 
 
 def test_what_was_hashed_in_one_place_counts_in_no_other(
@@ -114,5 +114,5 @@ def test_what_is_no_file_is_refused_without_waiting_for_it(
     path = Path(storage.location) / "a"
     path.unlink()
     path.symlink_to("b") if kind == "link" else os.mkfifo(path)
-    with pytest.raises(Damaged, match="no regular file"):
+    with pytest.raises(Damaged, match=r"is a link|no regular file"):
         read(storage)

@@ -7,12 +7,12 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from polars.testing import assert_frame_equal
+from support.bare import bare
 from support.writing import write_photographs
 
 from fexp_store import Damaged, Warehouse, schemas
@@ -41,6 +41,11 @@ def older(own_copy: Warehouse) -> Warehouse:
         path = own_copy.storage.uri(name)
         kept = [field for field in schema.arrow if field.name not in ADDED.get(name, [])]
         rows = DeltaTable(path).to_pyarrow_table().select([field.name for field in kept])
+        if name == "runs":  # none has seen the table that was not there yet
+            seen = pl.Series(rows["input_versions"]).str.replace('"landmarks": 0, ', "").to_arrow()
+            rows = rows.set_column(
+                rows.column_names.index("input_versions"), "input_versions", [seen]
+            )
         fields = [field.with_metadata({"comment": "As it was put then."}) for field in kept]
         if name != "activations":
             shutil.rmtree(path)
@@ -75,7 +80,8 @@ def test_what_is_missing_reads_as_null(ingested: Warehouse, older: Warehouse) ->
 
 
 def test_a_bare_client_sees_the_new_columns_as_null(older: Warehouse) -> None:
-    with duckdb.connect(older.rebuild_catalog(), read_only=True) as plain:
+    older.rebuild_catalog()
+    with bare(older.location) as plain:
         for name, added in ADDED.items():
             columns = ", ".join(added)
             (found,) = plain.sql(f"SELECT DISTINCT {columns} FROM {name.split('/')[-1]}").fetchall()

@@ -53,30 +53,27 @@ ENGINES = {
     },
     "warehouse/activations/write.py": {"pq.ParquetWriter(pa.PythonFile(sink, mode='w'))"},
     "warehouse/catalog.py": {
-        "duckdb.connect()",
-        "duckdb.connect(path)",  # the temporary name that the storage gives
+        "duckdb.connect()",  # a private database; it reads what the storage names
         "'ATTACH '",
-        "'read_parquet(['",
-        "' FROM read_parquet(['",
         "(files('fexp_store') / 'data' / f'{name}.csv').read_bytes()",
         "pl.read_csv(text)",
     },
     "warehouse/checked.py": {  # the user's own cache
-        "folder.mkdir()",
         "sqlite3.Error",
         "sqlite3.connect(cache_folder() / 'checked.sqlite')",
     },
     "warehouse/runs.py": {"(checkout / '.git').exists()", "subprocess.run(command)"},
     "warehouse/saved.py": {
-        "DeltaTable(storage.uri(folder))",
-        "write_deltalake(storage.uri(f'{FOLDER}/{name}'))",
+        "write_deltalake(storage.table(f'{FOLDER}/{name}'))",
     },
     "warehouse/tables.py": {
-        "DeltaTable(storage.uri(name))",
-        "DeltaTable.create(storage.uri(name))",
+        "DeltaTable(storage.table(path))",
+        "write_deltalake(storage.table(name))",
         "write_deltalake(table)",
     },
-    "warehouse/warehouse.py": {"pl.scan_delta(self.storage.uri(TABLE))"},
+    "warehouse/warehouse.py": {
+        "pl.scan_parquet([self.storage.uri(file) for file in files['file']])"
+    },
 }
 
 # Outside the package warehouse, what is told where something is, other than in words.

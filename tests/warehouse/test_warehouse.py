@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-import duckdb
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -81,14 +80,6 @@ def test_answers_are_the_same_without_the_catalog_and_after_a_move(
     assert_frame_equal(Warehouse(moved).frame(QUESTION), expected)
     (moved / catalog.FILE_NAME).unlink()
     assert_frame_equal(Warehouse(moved).frame(QUESTION), expected)
-    # The copy's catalog names the copy's own files, not those it was copied from.
-    with duckdb.connect(str(moved / catalog.FILE_NAME), read_only=True) as plain:
-        definitions = " ".join(
-            row[0] for row in plain.sql("SELECT sql FROM duckdb_views()").fetchall()
-        )
-        assert str(moved) in definitions
-        assert ingested.location not in definitions
-        assert_frame_equal(plain.sql(QUESTION).pl(), expected)
 
 
 def test_a_damaged_catalog_is_built_again(ingested: Warehouse, tmp_path: Path) -> None:

@@ -1,0 +1,217 @@
+"""What the tables hold: rows, files that the logs name, and what of those is as it was stored."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+from deltalake.exceptions import DeltaError
+
+from fexp_store import schemas
+from fexp_store.errors import Damaged, FexpError
+from fexp_store.warehouse import checked, saved, tables
+from fexp_store.warehouse.activations.fragment import TABLE
+from fexp_store.warehouse.storage import Storage
+
+_BY_CONTENT = re.compile(r"part-([0-9a-f]{64})\.parquet")
+_READING = (
+    *(FexpError, DeltaError, OSError, ValueError, TypeError),
+    *(pa.ArrowException, pl.exceptions.PolarsError),
+)
+LISTED = {"file": pl.String, "bytes": pl.Int64, "sha256": pl.String}
+"""Of each live file: its path in the warehouse, and what the log and our records say of it."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A table whose rows stay in files.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Of all its columns.
+    keys : tuple of str
+        Its partition columns.
+    files : DataFrame
+        path (in the table's folder), bytes and the partition values, as the log says.
+    """
+
+    schema: pa.Schema
+    keys: tuple[str, ...]
+    files: pl.DataFrame
+
+
+@dataclass
+class Contents:
+    """All that a catalog shows, by folder of the table.
+
+    Parameters
+    ----------
+    rows : dict
+        Of the tables that a catalog copies.
+    kept : dict
+        The other tables of ours.
+    saved : dict
+        Results that users saved.
+    broken : dict
+        Sentences on tables that cannot be read.
+    listed : DataFrame
+        Every live file, of the tables in `rows` too: columns of `LISTED`, table_name (its folder),
+        path in it, and the partition values of tables of ours.
+    """
+
+    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
+    saved: dict[str, Kept] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    listed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LISTED))
+
+
+class Examined(NamedTuple):
+    """What is wrong with files, in sentences by path, and which are not hashed yet (SHA-256)."""
+
+    faults: dict[str, str]
+    unchecked: dict[str, str]
+
+
+def versions(storage: Storage) -> dict[str, int]:
+    """Return the newest version of every table, saved results too."""
+    folders = [f"{saved.FOLDER}/{name}" for name in saved.names(storage)]
+    return tables.log_versions(storage) | {
+        folder: tables.log_version(storage, folder) for folder in folders
+    }
+
+
+def read(storage: Storage) -> Contents:
+    """Read what there is; a table that cannot be read is put down as broken, nothing else is."""
+    found = Contents()
+    for name, schema in schemas.tables().items():
+        try:
+            files = _files(storage, name)
+            found.kept[name] = Kept(schema.arrow, schema.partition_by, files)
+            if schema.kept == "copied":
+                found.rows[name] = _rows(storage, name, files)
+        except _READING as error:
+            found.broken[name] = _sentence(storage, name, error)
+    for name in saved.names(storage):
+        folder = f"{saved.FOLDER}/{name}"
+        try:
+            table = tables.open_at(storage, folder)
+            columns = pa.schema(table.schema().to_arrow())
+            keys = tuple(table.metadata().partition_columns)
+            found.saved[folder] = Kept(columns, keys, tables.files(table))
+        except _READING as error:
+            found.broken[folder] = _sentence(storage, folder, error)
+    for name in _lost(storage, found.rows.get("runs")):
+        found.broken[name] = (
+            f"The table {name} is missing. "
+            "Restore its folder from a copy, or run again what made it."
+        )
+    found.listed = _listed(found)
+    return found
+
+
+def examine(storage: Storage, files: pl.DataFrame) -> Examined:
+    """Compare presence and size of files, and the SHA-256 that is remembered of them.
+
+    Parameters
+    ----------
+    files : DataFrame
+        Columns of `LISTED`.
+    """
+    there = storage.signatures(files["file"])
+    had = checked.matching(storage, there)
+    faults, unchecked = {}, {}
+    for file, size, digest in files.select(*LISTED).iter_rows():
+        now = there.get(file)
+        if now is None:
+            faults[file] = f"{_absence(storage, file)} {checked.REMEDY}"
+        elif size is not None and now.size != size:
+            faults[file] = f"{file} has {now.size} bytes instead of {size}. {checked.REMEDY}"
+        elif digest is not None and had.get(file) != digest:
+            if file in had:
+                faults[file] = f"{file} {checked.ANOTHER} {checked.REMEDY}"
+            else:
+                unchecked[file] = digest
+    return Examined(faults, unchecked)
+
+
+def signature(storage: Storage, folder: str) -> str:
+    """Return what changes when any file of a table does."""
+    there = storage.signatures(storage.files(folder))
+    texts = (f"{path} {now.text}\n" for path, now in sorted(there.items()))
+    return sha256("".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _files(storage: Storage, name: str) -> pl.DataFrame:
+    if tables.may_be_missing(name) and not storage.log(name):
+        return pl.DataFrame(schema={"path": pl.String, "bytes": pl.Int64})
+    return tables.files(tables.open_table(storage, name))
+
+
+def _rows(storage: Storage, name: str, files: pl.DataFrame) -> pl.DataFrame:
+    schema = schemas.tables()[name]
+    wanted = pl.DataFrame(schema.arrow.empty_table())
+    if files.is_empty():
+        return wanted
+    # Sorted once here; a view with ORDER BY would be sorted in every query that joins it.
+    return tables.read(storage, name).cast(wanted.schema).sort(schema.order_by)
+
+
+def _listed(found: Contents) -> pl.DataFrame:
+    fragments = found.rows.get("fragments")
+    digests = {} if fragments is None else dict(fragments.select("path", "sha256").iter_rows())
+    frames = [pl.DataFrame(schema=LISTED | {"table_name": pl.String, "path": pl.String})]
+    for folder, kept in (found.kept | found.saved).items():
+        paths = kept.files["path"]
+        known = [digests.get(path) if folder == TABLE else _named(path) for path in paths]
+        ours = [key for key in kept.keys if folder in found.kept]
+        frames.append(
+            kept.files.select(
+                pl.format("{}/{}", pl.lit(folder), "path").alias("file"),
+                "bytes",
+                pl.Series("sha256", known, pl.String),
+                pl.lit(folder).alias("table_name"),
+                "path",
+                *(key for key in ours if key in kept.files.columns),
+            )
+        )
+    return pl.concat(frames, how="diagonal")
+
+
+def _lost(storage: Storage, runs: pl.DataFrame | None) -> Iterator[str]:
+    """Give the tables that are not there, though a run has seen them."""
+    absent = [n for n in tables.names() if tables.may_be_missing(n) and not storage.names(n)]
+    if absent and runs is not None:
+        seen = [json.loads(text) for text in runs["input_versions"].unique()]
+        yield from (name for name in absent if any(v.get(name, -1) >= 0 for v in seen))
+
+
+def _named(path: str) -> str | None:
+    """Return the SHA-256 that a file is named by."""
+    found = _BY_CONTENT.fullmatch(path.rpartition("/")[2])
+    return None if found is None else found.group(1)
+
+
+def _absence(storage: Storage, file: str) -> str:
+    try:
+        storage.signature(file)
+    except Damaged as error:
+        return str(error)
+    except (OSError, ValueError):
+        pass
+    return f"{file} is missing."
+
+
+def _sentence(storage: Storage, name: str, error: Exception) -> str:
+    """Say what is wrong, without the place of the warehouse: a copy may carry it elsewhere."""
+    said = " ".join(str(error).replace(f"{storage.location}/", "").split())
+    if isinstance(error, FexpError):
+        return said
+    return f"The table {name} cannot be read ({said}). {checked.REMEDY}"
