@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import duckdb
 import numpy as np
 import pytest
 from scipy.stats import zscore
+from support.bare import bare
 from support.writing import Fexp
 
 from fexp_store import NotFound, Warehouse
@@ -60,8 +60,8 @@ def test_a_layer_without_selective_units_has_an_empty_tuning(own_copy: Warehouse
 
 
 def test_unit_tuning_in_a_bare_duckdb_client(ingested: Warehouse) -> None:
-    path = ingested.rebuild_catalog()
-    with duckdb.connect(str(path), read_only=True) as plain:
+    ingested.rebuild_catalog()
+    with bare(ingested.location) as plain:
         query = "FROM unit_tuning('dlib', 'conv4_3', 'set1', first_unit := 100, last_unit := 400)"
         rows = plain.sql(query).pl()
     units = list(range(100, 401))
