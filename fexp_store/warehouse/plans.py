@@ -66,7 +66,11 @@ def _files(connection: duckdb.DuckDBPyConnection, node: dict[str, Any]) -> list[
     where = " AND ".join(filters) if isinstance(filters, list) else filters
     listed = f"(SELECT file, file AS {scans.FILE}, table_name FROM stored.listed)"
     query = f"SELECT file FROM {listed} WHERE table_name {table} '{TABLE}' AND ({where})"
-    return [file for (file,) in connection.execute(_one(connection, query)).fetchall()]
+    chosen = [file for (file,) in connection.execute(_one(connection, query)).fetchall()]
+    scanned = int(node["extra_info"].get("Scanning Files", "0/0").split("/")[0])
+    if len(chosen) < scanned:
+        raise ValueError("the plan reads files that its filters do not name")
+    return chosen
 
 
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:

@@ -75,16 +75,19 @@ def failing(
 ) -> str:
     """Write a SELECT that fails with a sentence, unless what is known of its rows rules them out.
 
-    The other columns must not be constants: a filter on a constant null would rule the rows out.
+    Every other column is an error of its own: the optimiser would rule rows out by a filter on a
+    null, or by filters on two columns that are the same expression.
     """
     known = known or {}
-    columns = (
-        f"{quote(known[name])} AS {identifier(name)}"
-        if name in known
-        else f"fault::{kind} AS {identifier(name)}"
-        for name, kind in types.items()
-    )
-    source = f"(SELECT error({quote(_MARK + reason)}) AS fault)"
+    columns, faults = [], []
+    for number, (name, kind) in enumerate(types.items()):
+        if name in known:
+            columns.append(f"{quote(known[name])} AS {identifier(name)}")
+        else:
+            faults.append(f"error({quote(_MARK + reason + ' ' * number)}) AS fault{number}")
+            columns.append(f"fault{number}::{kind} AS {identifier(name)}")
+    faults.append(f"error({quote(_MARK + reason)}) AS fault")
+    source = f"(SELECT {', '.join(faults)})"
     return f"SELECT {', '.join(columns)} FROM {source} WHERE fault IS NULL"
 
 
