@@ -1,6 +1,7 @@
 """The command line ``fexp``: each command parses, calls one library function and prints."""
 
 from fexp_store.cli import (
+    activations,
     analyses,
     demo,
     ingest,
@@ -20,6 +21,7 @@ for module in (
     study,
     networks,
     ingest,
+    activations,
     analyses,
     query,
     demo,

@@ -19,6 +19,7 @@ from fexp_store.options import Option, describe, make
 Command = Callable[..., None]
 
 NetworkOption = Annotated[str, typer.Option("--network", "-n", help="Name of the network.")]
+LayerOption = Annotated[str, typer.Option("--layer", "-l", help="Layer.")]
 StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the stimulus set.")]
 LayersOption = Annotated[
     list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")

@@ -26,6 +26,7 @@ Record = TypeVar("Record")
 
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0)]
+KeptBits = Annotated[int, Meta(ge=0, le=22)]
 
 
 class OutOfBounds(BadInput):

@@ -11,15 +11,13 @@ from msgspec import Meta
 from fexp_store import schemas
 from fexp_store.errors import Conflict
 from fexp_store.ingest.plan import Span, plan
-from fexp_store.options import Count, record
+from fexp_store.options import Count, KeptBits, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
 from fexp_store.warehouse.networks import Registered, registered
 from fexp_store.warehouse.place import Place
-
-KeptBits = Annotated[int, Meta(ge=0, le=22)]
 
 
 @record

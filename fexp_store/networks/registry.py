@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, register
+from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -160,7 +159,7 @@ def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
     shapes = layer_shapes(skeleton, paths, size)
-    return json.dumps([asdict(Layer(name, shape)) for name, shape in shapes.items()])
+    return layers_json(Layer(name, shape) for name, shape in shapes.items())
 
 
 def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import prod
@@ -105,24 +106,39 @@ def register(storage: Storage, row: Registered) -> bool:
     Conflict
         If the name is taken by a network with other content.
     """
-
-    def taken() -> bool:
-        stored = tables.read(storage, "networks").filter(network=row.network).drop("created")
-        earlier = [Registered(**fields) for fields in stored.iter_rows(named=True)]
-        for one in earlier:
-            _check_same(row, one)
-        layers = {name for one in earlier for name in one.all_layers()}
-        return bool(earlier) and row.all_layers().keys() <= layers
-
     frame = pl.DataFrame([asdict(row)], schema_overrides=_SCHEMA_OVERRIDES)
     frame = frame.with_columns(pl.lit(datetime.now(UTC)).alias("created"))
-    return tables.append(storage, "networks", frame, key=f"networks/{row.network}", unless=taken)
+    return tables.append(
+        storage,
+        "networks",
+        frame,
+        key=f"networks/{row.network}",
+        unless=lambda: is_among(row, rows(storage, row.network)),
+    )
+
+
+def is_among(row: Registered, earlier: Sequence[Registered]) -> bool:
+    """Whether rows of one name have this network, or layer; a Conflict if they have another."""
+    for one in earlier:
+        _check_same(row, one)
+    layers = {name for one in earlier for name in one.all_layers()}
+    return bool(earlier) and row.all_layers().keys() <= layers
+
+
+def rows(storage: Storage, name: str) -> list[Registered]:
+    """Return the rows of a network as they are stored: those that do not count are among them."""
+    stored = tables.read(storage, "networks").filter(network=name).sort("created").drop("created")
+    return [Registered(**fields) for fields in stored.iter_rows(named=True)]
+
+
+def layers_json(layers: Iterable[Layer]) -> str:
+    """Write layers as they are stored."""
+    return json.dumps([asdict(layer) for layer in layers])
 
 
 def _check_same(row: Registered, earlier: Registered) -> None:
     # The same weights in another file are the same network; nothing said of rights is no claim.
     open_fields = {
-        "weights_source": earlier.weights_source,
         "licence": row.licence or earlier.licence,
         "citation": row.citation or earlier.citation,
     }
@@ -130,6 +146,8 @@ def _check_same(row: Registered, earlier: Registered) -> None:
         known = earlier.all_layers()
         if all(known.get(name, layer) == layer for name, layer in row.all_layers().items()):
             open_fields["layers"] = earlier.layers
+    else:
+        open_fields["weights_source"] = earlier.weights_source
     same, other = asdict(row) | open_fields, asdict(earlier)
     if differing := [name for name in same if same[name] != other[name]]:
         raise Conflict(

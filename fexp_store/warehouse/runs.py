@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,10 +135,12 @@ def _append(storage: Storage, row: dict[str, Any]) -> None:
     tables.append(storage, "runs", pl.DataFrame([row], schema_overrides=overrides))
 
 
+@cache
 def _software() -> dict[str, str]:
     return {"fexp-store": __version__} | {package: version(package) for package in _PACKAGES}
 
 
+@cache
 def _git_commit() -> str | None:
     checkout = Path(__file__).parents[2]
     if not (checkout / ".git").exists():

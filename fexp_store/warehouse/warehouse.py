@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput, Damaged, NotFound
+from fexp_store.options import make
 from fexp_store.progress import Bar, no_bar
 from fexp_store.warehouse import catalog, checked, contents, root
 from fexp_store.warehouse.activations.fragment import TABLE, units_a_group
@@ -20,6 +21,9 @@ from fexp_store.warehouse.activations.matrix import FragmentFile, Matrix, read_u
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.plans import touched
 from fexp_store.warehouse.questions import ask, damage, refusals
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.exchange.put import Imported
 
 
 class Warehouse:
@@ -251,6 +255,60 @@ class Warehouse:
         for start in range(0, n_units, step):
             unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
             yield Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
+
+    def put(
+        self,
+        network: str,
+        layer: str,
+        stimulus_set: str,
+        values: Any,
+        *,
+        rows: Sequence[Any] | str | None = None,
+        shape: Sequence[int] | None = None,
+        **options: Any,
+    ) -> Imported:
+        """Store activations that were made elsewhere, as one layer of an imported network.
+
+        Everything is checked before anything is written; all becomes visible in one commit, or
+        nothing. The same activations again change nothing.
+
+        Parameters
+        ----------
+        values : array, tensor or path, of shape (n_stimuli, n_units) or (n_stimuli, C, H, W)
+            A path names an .npy, .npz, .mat, .h5, .zarr or .parquet file. Stored as float32.
+        rows : sequence or str, optional
+            The stimulus of each row, by stimulus_id or image_sha256, or where the file has them;
+            by default rows are in the order of the set. A whole set is stored at once.
+        shape : sequence of int, optional
+            (C, H, W) of a layer whose values come with one dimension of units.
+        **options
+            source, training, group, licence, citation, axes, array, keep_bits, memory: see
+            `fexp_store.warehouse.exchange.declared.Options`.
+
+        Raises
+        ------
+        NotFound
+            If the stimulus set is not registered.
+        BadInput
+            If the values are no such matrix, are not finite, or are labelled otherwise than once
+            for each stimulus.
+        Conflict
+            If the name has other content.
+
+        Examples
+        --------
+        >>> wh.put("simulated", "output", "faces", values)  # doctest: +SKIP
+        """
+        from fexp_store.warehouse.exchange.declared import Options
+        from fexp_store.warehouse.exchange.put import put
+
+        named = options | {
+            "rows": rows if isinstance(rows, str) else None,
+            "shape": None if shape is None else ",".join(map(str, shape)),
+        }
+        labels = None if isinstance(rows, str) else rows
+        place = Place(network, layer, stimulus_set)
+        return put(self, place, values, make(Options, named), labels)
 
     def _open(self) -> catalog.Opened:
         if self._opened is None or contents.versions(self.storage) != self._opened.versions:

@@ -23,7 +23,7 @@ WHERE
     architecture <> 'imported'
     OR (network, layers ->> '$[0].name') IN (
         SELECT (network, layer)
-        FROM stored.files
+        FROM stored.listed
         WHERE table_name = 'activations'
     )
 GROUP BY network

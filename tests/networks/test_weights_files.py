@@ -10,10 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from support import weights_writers
 from support.weights_writers import WRITERS, declared, from_weights, narrow_state, random_state
 
+from fexp_store.mat5 import read_variables
 from fexp_store.networks.architectures import vgg
 from fexp_store.networks.initialise import weights_sha256
 from fexp_store.networks.weights.by_content import read_weights
-from fexp_store.networks.weights.mat5 import read_variables
 
 SEEN_LAYERS = ("relu1_1", "relu5_3", "relu6", "fc8")
 

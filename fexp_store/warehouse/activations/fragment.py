@@ -69,6 +69,15 @@ class ContentId:
         return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
+def cells(units: int, n_stimuli: int) -> list[tuple[int, int]]:
+    """Return the half-open ranges of stimuli that the fragments of a layer have.
+
+    They depend on nothing but the layer, so that ingests that know nothing of one another agree.
+    """
+    size = max(1, FRAGMENT_BYTES // (4 * units))
+    return [(start, min(start + size, n_stimuli)) for start in range(0, n_stimuli, size)]
+
+
 def units_a_group(n_stimuli: int) -> int:
     """Return how many whole units a row group holds in a fragment of so many stimuli."""
     return max(1, ROW_GROUP_ROWS // n_stimuli)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ _TYPES = _INTEGERS | {7: "<f4", 9: "<f8"}
 _ENCODINGS = {1: "latin-1", 2: "latin-1", 16: "utf-8", 4: "utf-16-le", 17: "utf-16-le"}
 _DEEPEST = 50
 _MOST_BYTES = 2 << 30
-"""A variable that unpacks to more is refused; VGG-16's weights are 0.6 GB."""
 
 _MOST_PARTS = 10_000
 """Elements of one array of a network: cells, or fields of structs."""
@@ -40,7 +40,30 @@ def _damaged() -> BadInput:
     return BadInput("is cut short or damaged: its MATLAB variables cannot be read.")
 
 
-def read_variables(path: Path, wanted: Collection[str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Variable:
+    """A variable by its beginning alone; `bytes` is what it takes once it is unpacked."""
+
+    name: str
+    shape: tuple[int, ...]
+    numeric: bool
+    bytes: int
+
+
+def variables(path: Path) -> list[Variable]:
+    """List the variables of a file without reading their values.
+
+    Raises
+    ------
+    BadInput
+        The file is cut short or damaged; a predicate, as in `layers`.
+    """
+    return [variable for variable, _, _ in _matrices(path)]
+
+
+def read_variables(
+    path: Path, wanted: Collection[str], most_bytes: int = _MOST_BYTES
+) -> dict[str, Any]:
     """Read variables by name, and skip the others.
 
     Parameters
@@ -48,6 +71,8 @@ def read_variables(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     path : Path
         A little-endian MATLAB v5 file.
     wanted : collection of str
+    most_bytes : int
+        A variable that unpacks to more is refused; VGG-16's weights are 0.6 GB.
 
     Returns
     -------
@@ -61,19 +86,45 @@ def read_variables(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     BadInput
         The file is cut short or damaged; a predicate, as in `layers`.
     """
+    found = {}
+    for variable, kind, data in _matrices(path):
+        if variable.name in wanted:
+            whole = data if kind == _MATRIX else _unpack(data, most_bytes)
+            found[variable.name] = _matrix(whole, 0)
+    return found
+
+
+def _matrices(path: Path) -> Iterator[tuple[Variable, int, NDArray[np.uint8]]]:
+    """Yield each variable, the type of its data element, and that as it lies."""
     content = np.asarray(np.memmap(path, np.uint8, mode="r"))
     if content.size < 128:
         raise _damaged()
     if content[126:128].tobytes() != b"IM":
         raise BadInput("is not a little-endian MATLAB v5 file.")
-    found = {}
     for kind, data in _elements(content[128:]):
-        if kind not in (_MATRIX, _COMPRESSED):
+        if kind == _MATRIX:
+            yield _variable(data, data.size), kind, data
+        elif kind == _COMPRESSED:
+            try:
+                start = zlib.decompressobj().decompress(data.data, 4096)
+            except zlib.error:
+                raise _damaged() from None
+            tag = np.frombuffer(start, np.uint8)
+            if tag.size < 8:
+                raise _damaged()
+            yield _variable(tag[8:], int(tag[4:8].view("<u4")[0])), kind, data
+        else:
             raise _damaged()
-        matrix = data if kind == _MATRIX else _unpack(data, wanted)
-        if matrix is not None and _name(matrix) in wanted:
-            found[_name(matrix)] = _matrix(matrix, 0)
-    return found
+
+
+def _variable(beginning: NDArray[np.uint8], size: int) -> Variable:
+    """Read what a variable begins with: flags, dimensions and name."""
+    parts = list(islice(_elements(beginning), 3))
+    if len(parts) < 3 or not parts[0][1].size or parts[1][1].size % 4:
+        raise _damaged()
+    kind, shape = int(parts[0][1][0]), tuple(parts[1][1].view("<i4").tolist())
+    name = parts[2][1].tobytes().decode("latin-1")
+    return Variable(name, shape, kind in _NUMERIC, size)
 
 
 def _elements(content: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -94,28 +145,16 @@ def _elements(content: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint
         at = at + 8 if first >> 16 else start + padded
 
 
-def _unpack(packed: NDArray[np.uint8], wanted: Collection[str]) -> NDArray[np.uint8] | None:
-    """Unpack a compressed variable; its beginning shows whether the name is wanted at all."""
+def _unpack(packed: NDArray[np.uint8], most_bytes: int) -> NDArray[np.uint8]:
     stream = zlib.decompressobj()
     try:
-        beginning = zlib.decompressobj().decompress(packed.data, 4096)
-        if _name(np.frombuffer(beginning, np.uint8)[8:]) not in wanted:
-            return None
-        content = np.frombuffer(stream.decompress(packed.data, _MOST_BYTES), np.uint8)
+        content = np.frombuffer(stream.decompress(packed.data, most_bytes + 64), np.uint8)
     except zlib.error:
         raise _damaged() from None
     kind, data = next(_elements(content), (0, content))
     if not stream.eof or kind != _MATRIX:
         raise _damaged()
     return data
-
-
-def _name(matrix: NDArray[np.uint8]) -> str:
-    """Return the name of a variable: its third element, after flags and dimensions."""
-    for place, (_, data) in enumerate(_elements(matrix)):
-        if place == 2:
-            return data.tobytes().decode("latin-1")
-    raise _damaged()
 
 
 def _matrix(data: NDArray[np.uint8], depth: int) -> Any:

@@ -1,0 +1,1 @@
+"""Activations to and from elsewhere: matrices that others made are imported, layers exported."""

@@ -1,0 +1,237 @@
+"""Storing activations that were made elsewhere, as an ingest stores those of its own networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fexp_store.errors import Conflict, FexpError, NotFound
+from fexp_store.options import plain
+from fexp_store.warehouse import networks, runs, tables
+from fexp_store.warehouse.activations.commit import commit, discard, stored_ranges
+from fexp_store.warehouse.activations.fragment import (
+    TABLE,
+    ContentId,
+    Fragment,
+    cells,
+    new_path,
+    stored_path,
+)
+from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.exchange import readers
+from fexp_store.warehouse.exchange.cell import Cell, read
+from fexp_store.warehouse.exchange.declared import Options, declare
+from fexp_store.warehouse.exchange.given import Given, arrange
+from fexp_store.warehouse.exchange.matching import check_units, match
+from fexp_store.warehouse.exchange.source import Source, Wanted, of_array, sha256_of
+from fexp_store.warehouse.names import check_layer, check_name
+from fexp_store.warehouse.networks import IMPORTED, Registered
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.runs import Run
+
+if TYPE_CHECKING:
+    from fexp_store.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Parameters
+    ----------
+    stimuli, units : int
+        Of the layer.
+    fragments : int
+        Fragments that were committed; 0 if these activations were stored already.
+    bytes : int
+        Bytes of their files.
+    """
+
+    stimuli: int
+    units: int
+    fragments: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class _Import:
+    """An import that was checked but for its values."""
+
+    wh: Warehouse
+    place: Place
+    given: Given
+    images: list[str]
+    network: Registered
+    options: Options
+    file: Path | None
+
+
+def put(
+    wh: Warehouse,
+    place: Place,
+    values: Any,
+    options: Options,
+    labels: Sequence[Any] | None = None,
+) -> Imported:
+    """Store a layer's activations for a whole stimulus set; see `Warehouse.put`."""
+    check_name("network", place.network)
+    check_layer(place.layer)
+    images = _images(wh, place.stimulus_set)
+    file = Path(values) if isinstance(values, (str, Path)) else None
+    with _opened(file, values, options) as source:
+        given = _arranged(source, options, labels, images)
+        network = declare(wh.storage, place, given.shape, options)
+        return _store(_Import(wh, place, given, images, network, options, file))
+
+
+def _store(this: _Import) -> Imported:
+    """Compare what is stored, write what is not, and make it visible in one commit."""
+    n_stimuli, n_units = len(this.images), this.given.n_units
+    stored = stored_ranges(tables.open_table(this.wh.storage, TABLE)).get(this.place, [])
+    missing = [part for cell in cells(n_units, n_stimuli) for part in _less(cell, stored)]
+    if stored:
+        _check_same(this)
+    if not missing:
+        return Imported(n_stimuli, n_units, 0, 0)
+    storage = this.wh.storage
+    _check_disk(this.wh, sum(4 * n_units * (stop - start) for start, stop in missing))
+    run = _begin(this)
+    written: list[Fragment] = []
+    try:
+        with this.wh.bar(f"Importing {this.place}") as started:
+            advance = started(n_stimuli * n_units)
+            for start, stop in missing:
+                written.append(_write(this, start, stop, run.run_id))
+                advance((stop - start) * n_units)
+        runs.record_start(storage, run)
+        # A row of an imported network counts only once something of it is stored.
+        networks.register(storage, this.network)
+        committed = commit(storage, written)
+    except BaseException:
+        discard(storage, [fragment.path for fragment in written])
+        raise
+    if len(committed) < len(written):  # another process was first
+        _check_same(this)
+    runs.record_end(storage, run)
+    return Imported(n_stimuli, n_units, len(committed), sum(f.bytes for f in committed))
+
+
+def _begin(this: _Import) -> Run:
+    source, rows = this.given.source, this.options.rows
+    about = {
+        "file": this.file and this.file.name,
+        "rows": rows and Path(rows).name,  # no table holds a path of a machine
+        "sha256": readers.sha256_of(this.file) if this.file else sha256_of(source),
+        "shape": this.given.shape,
+    }
+    return runs.begin(this.wh.storage, "import", this.place.columns, plain(this.options) | about)
+
+
+def _write(this: _Import, start: int, stop: int, run_id: str) -> Fragment:
+    keep_bits = this.options.keep_bits
+    cell = Cell(this.given, start, stop, keep_bits)
+    # Where there are no weights, the bytes themselves are what determines the content.
+    content = ContentId(
+        weights_sha256=cell.sha256(),
+        architecture=IMPORTED,
+        preprocessing="{}",
+        layer=this.place.layer,
+        keep_bits=keep_bits,
+        precision=IMPORTED,
+    )
+    path = new_path(this.place)
+    size, digest = write_file(
+        this.wh.storage, stored_path(path), cell.units(0, cell.n_units), start
+    )
+    return Fragment(
+        fragment_id=content.fragment_id(this.images[start:stop]),
+        **this.place.columns,
+        path=path,
+        unit_start=0,
+        unit_stop=cell.n_units,
+        stimulus_start=start,
+        stimulus_stop=stop,
+        rows=cell.n_units * (stop - start),
+        bytes=size,
+        sha256=digest,
+        keep_bits=keep_bits,
+        precision=IMPORTED,
+        run_id=run_id,
+    )
+
+
+def _check_same(this: _Import) -> None:
+    """Compare what is given with what is stored, bit by bit; a Conflict names what differs."""
+    given, place = this.given, this.place
+    for block in this.wh.matrix_blocks(*place, block_bytes=max(1, given.memory // 8)):
+        first, last = int(block.unit_ids[0]), int(block.unit_ids[-1]) + 1
+        ids = block.stimuli["stimulus_id"].to_numpy()
+        start, stop = int(ids.min()), int(ids.max()) + 1
+        values = read(given, (start, stop), (first, last), this.options.keep_bits)[ids - start]
+        other = values.view(np.uint32) != block.values.view(np.uint32)
+        if other.any():
+            row, unit = np.argwhere(other)[0]
+            raise Conflict(
+                f"{place} is stored with other activations: {block.values[row, unit]} of unit "
+                f"{first + unit} for stimulus {ids[row]}, and {values[row, unit]} here; they never "
+                "change, so choose another name for the network."
+            )
+
+
+def _images(wh: Warehouse, stimulus_set: str) -> list[str]:
+    """Return the hashes of the images of a set by stimulus_id; read without the catalog."""
+    stimuli = tables.read(wh.storage, "stimuli")
+    rows = stimuli.filter(stimulus_set=stimulus_set).sort("stimulus_id")
+    if rows.is_empty():
+        known = ", ".join(sorted(set(stimuli["stimulus_set"]))) or "none yet"
+        raise NotFound(f"There is no stimulus set {stimulus_set!r}; registered: {known}.")
+    return rows["image_sha256"].to_list()
+
+
+@contextmanager
+def _opened(file: Path | None, values: Any, options: Options) -> Iterator[Source]:
+    if file is None:
+        yield of_array(values)
+        return
+    wanted = Wanted(options.array, options.rows, options.memory_bytes)
+    with readers.open_file(file, wanted) as source:
+        yield source
+
+
+def _arranged(
+    source: Source, options: Options, labels: Sequence[Any] | None, images: list[str]
+) -> Given:
+    named: Any = options.rows if labels is None else labels
+    if isinstance(named, str) and source.label(named) is None:
+        named = readers.labels_of(Path(named))
+    rows = match(source, named, images)
+    given = arrange(source, options.axes, options.layer_shape, rows, options.memory_bytes)
+    check_units(source, given.n_units)
+    return given
+
+
+def _less(cell: tuple[int, int], stored: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield what of a range is not stored; `stored` is sorted."""
+    start, stop = cell
+    for first, last in stored:
+        if first >= stop:
+            break
+        if start < first:
+            yield start, first
+        start = max(start, last)
+    if start < stop:
+        yield start, stop
+
+
+def _check_disk(wh: Warehouse, needed: int) -> None:
+    free = wh.storage.free()
+    if needed > free:
+        raise FexpError(
+            f"The disk of {wh.location} has {free / 1e9:.2f} GB free and this import may need "
+            f"{needed / 1e9:.2f} GB; free some space."
+        )
