@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def locate(path: str | Path) -> Storage:
         format_version = int(marker["format_version"])
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
-            f"{storage.location} is no warehouse; make one with: fexp -w {path} init"
+            f"{storage.location} is no warehouse; "
+            f"make one with: fexp -w {shlex.quote(str(path))} init"
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise Damaged(f"{storage.uri(MARKER)} cannot be read: {error}.") from None

@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from socket import AF_UNIX, socket
 from threading import Thread
 from typing import Any
 
@@ -251,3 +252,76 @@ class TestLocalStorage(StorageTests):
         with storage.lock("anything"):
             pass
         assert {path.split("/")[0] for path in storage.files()} == {".local"}
+
+    WRITERS = ("write", "replacing", "creating", "delete", "update_local", "lock")
+
+    def ask(self, storage: Storage, name: str, path: str) -> object:
+        """Do something to a path, whatever else it takes."""
+        if name == "write":
+            return storage.write(path, b"new")
+        if name in ("replacing", "creating"):
+            with getattr(storage, name)(path):
+                return None
+        if name == "update_local":
+            return storage.update_local("record", "key", "value")
+        if name == "lock":
+            with storage.lock("anything"):
+                return None
+        return getattr(storage, name)(path)
+
+    READERS = ("uri", "exists", "is_folder", "read", "open", "names", "files", "size", "signature")
+    READERS = (*READERS, "sha256", "changed", "table", "log", "read_local")
+
+    @pytest.mark.parametrize("name", [*READERS, *WRITERS])
+    def test_no_link_below_the_root_is_followed(
+        self, storage: Storage, tmp_path: Path, name: str
+    ) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        for folder in ("a/_delta_log", "locks"):
+            (elsewhere / folder).mkdir(parents=True)
+        for file in ("x", "a/x", "record.json"):
+            (elsewhere / file).write_text("{}")
+        before = {p: p.stat().st_mtime_ns for p in elsewhere.rglob("*")}
+        links = {
+            "link": elsewhere,
+            "file": elsewhere / "x",
+            ".local": elsewhere,
+            "gone": "/nowhere",
+        }
+        for link, target in links.items():
+            Path(storage.uri(), link).symlink_to(target)
+        for path in ("link", "link/x", "link/a", "link/a/x", "link/new", "file", "gone", "gone/x"):
+            with pytest.raises(Damaged, match="is a link"):
+                self.ask(storage, name, path if name != "read_local" else "record")
+        assert {p: p.stat().st_mtime_ns for p in elsewhere.rglob("*")} == before
+        assert storage.files() == storage.folders("") == []
+        assert storage.signatures(["link/x", "file", "gone"]) == {}
+
+    def test_the_root_itself_may_be_a_link(self, storage: Storage, tmp_path: Path) -> None:
+        storage.write("a/b", b"content")
+        (tmp_path / "link").symlink_to(storage.location)
+        for other in (storage_of(tmp_path / "link"), LocalStorage(str(tmp_path / "link"))):
+            assert other.read("a/b") == b"content"
+
+    @pytest.mark.parametrize("name", ["read", "open", "signature", "sha256", "log", "table"])
+    @pytest.mark.parametrize("kind", ["pipe", "socket"])
+    def test_what_is_no_file_is_neither_read_nor_waited_for(
+        self, storage: Storage, kind: str, name: str
+    ) -> None:
+        storage.write("a/_delta_log/0.json", b"{}")
+        path = "a/_delta_log/1.json"
+        if kind == "pipe":
+            os.mkfifo(storage.uri(path))
+        else:
+            with socket(AF_UNIX) as opened:
+                opened.bind(os.path.relpath(storage.uri(path)))
+        with pytest.raises(Damaged, match="no regular file"):
+            self.ask(storage, name, "a" if name in ("log", "table") else path)
+        assert storage.files() == ["a/_delta_log/0.json"]
+
+    def test_many_signatures_are_those_of_each(self, storage: Storage) -> None:
+        paths = ["a", "b/c", "b/d", "b/e/f"]
+        for path in paths:
+            storage.write(path, path.encode())
+        asked = [*paths, "b", "b/..", "b/../../x", "/etc/passwd", "nowhere/x", "b/\0", "", "b/x/"]
+        assert storage.signatures(asked) == {path: storage.signature(path) for path in paths}
