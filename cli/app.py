@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 
 import fexp_store
-from fexp_store import FexpError, Warehouse
+from fexp_store import Warehouse
+from fexp_store.causes import sentence
+from fexp_store.cli.terminal import flush, let_go, prepare_streams
+from fexp_store.cli.terminal import messages as messages
 
-messages = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Progress, messages and errors go to standard error; standard output is for data."""
+_FAILED = 1
+_INTERRUPTED = 130  # as of a process that Ctrl-C ended
+_NOBODY_READS = 141  # as of a process that SIGPIPE ended
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,50 @@ class Settings:
 
 
 class Commands(TyperGroup):
-    """Turns what a user can act on into one sentence and exit code 1."""
+    """Turns whatever goes wrong into one sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
+        """Run a command; its output is written when this returns."""
         try:
-            return super().invoke(ctx)
-        except FexpError as error:
-            if isinstance(ctx.obj, Settings) and ctx.obj.debug:
-                raise
-            messages.print(f"Error: {error}", style="red", markup=False)
+            return self._told(ctx)
+        except BrokenPipeError:
+            let_go()
+            raise typer.Exit(_NOBODY_READS) from None
+
+    def _told(self, ctx: Any) -> Any:
+        try:
+            done = super().invoke(ctx)
+            flush()
+            return done
+        except BrokenPipeError:
+            raise
         except KeyboardInterrupt:
             messages.print(
                 "Interrupted. What was committed stays; run the same command to go on.", style="red"
             )
-        raise typer.Exit(1)
+            code = _INTERRUPTED
+        except BaseException as error:
+            if not _is_failure(error):
+                raise
+            _say(error, debug=isinstance(ctx.obj, Settings) and ctx.obj.debug)
+            code = _FAILED
+        let_go()
+        raise typer.Exit(code)
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether it is an error of the work: Typer's own know the exit code that they end with."""
+    if isinstance(error, Exception):
+        return not isinstance(error, typer.Abort) and not hasattr(error, "exit_code")
+    return type(error).__name__ == "PanicException"  # of libraries in Rust
+
+
+def _say(error: BaseException, *, debug: bool) -> None:
+    if debug:
+        for part in traceback.format_exception(error):
+            for line in part.splitlines():
+                messages.print(line)
+    messages.print(f"Error: {sentence(error)}", style="red")
 
 
 app = typer.Typer(
@@ -90,6 +123,7 @@ def _options(
 
         fexp select --network dlib_face --layer conv4_3 --stimuli faces
     """
+    prepare_streams()
     ctx.obj = Settings(warehouse, debug)
 
 

@@ -38,10 +38,11 @@ def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None
         messages.print(
             f"Most selective unit of {network} {layer}: {unit['unit_id']}, which prefers "
             f"{unit['preferred_expression']} (partial eta squared of expression "
-            f"{unit['eta_squared_expression']:.2f}).\n"
-            f"The images that drive it most: {found.sheet}\n"
+            f"{unit['eta_squared_expression']:.2f}).",
+            f"The images that drive it most: {found.sheet}",
             f'Next: fexp -w {settings.warehouse} sql "FROM top_stimuli'
-            f"('{network}', '{layer}', {unit['unit_id']}, 10)\"\n"
+            f"('{network}', '{layer}', {unit['unit_id']}, 10)\"",
             f"or:   cd {settings.warehouse} && duckdb -readonly catalog.duckdb "
-            f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\""
+            f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\"",
+            sep="\n",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.progress import (
     BarColumn,
@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from fexp_store.cli.app import messages
+from fexp_store.cli.terminal import visible
 from fexp_store.progress import Advance, Started
 
 
@@ -28,18 +29,20 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(label: str) -> Iterator[Started]:
-    """Give a function that starts the bar with its total and returns the one that advances it."""
+    """Give a function that draws the bar, once its total is known, and returns what advances it."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages, disable=not messages.is_terminal) as progress:
+    with ExitStack() as drawn:
 
         def started(total: int) -> Advance:
-            task = progress.add_task(label, total=total)
+            disable = not messages.is_terminal or messages.is_dumb_terminal
+            progress = drawn.enter_context(Progress(*columns, console=messages, disable=disable))
+            task = progress.add_task(visible(label), total=total)
             return lambda n: progress.advance(task, n)
 
         yield started

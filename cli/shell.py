@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from fexp_store import FexpError, Warehouse
-from fexp_store.cli.app import messages
+from fexp_store import Warehouse
+from fexp_store.causes import sentence
 from fexp_store.cli.output import Format, print_stream
+from fexp_store.cli.terminal import messages
 
 _HELP = """A question ends with a semicolon and may take several lines.
 .tables    list views and macros
@@ -58,7 +59,7 @@ def _command(wh: Warehouse, question: str) -> bool:
         case ".quit" | ".exit":
             return False
         case ".help":
-            messages.print(_HELP, markup=False)
+            messages.print(*_HELP.splitlines(), sep="\n")
         case ".tables":
             _answer(wh, _TABLES)
         case "":
@@ -71,8 +72,10 @@ def _command(wh: Warehouse, question: str) -> bool:
 def _answer(wh: Warehouse, question: str) -> None:
     try:
         interruptible(wh, lambda: print_stream(wh.stream(question), Format.table))
-    except FexpError as error:
-        messages.print(f"Error: {error}", style="red", markup=False)
+    except (BrokenPipeError, MemoryError):
+        raise
+    except Exception as error:
+        messages.print(f"Error: {sentence(error)}", style="red")
     except KeyboardInterrupt:
         messages.print("Interrupted.", style="red")
 
@@ -96,7 +99,8 @@ def interruptible(wh: Warehouse, work: Callable[[], object]) -> None:
         finally:
             ended.set()
 
-    Thread(target=run, daemon=True).start()
+    thread = Thread(target=run, daemon=True)
+    thread.start()
     try:
         while not ended.wait(0.1):
             pass
@@ -104,6 +108,9 @@ def interruptible(wh: Warehouse, work: Callable[[], object]) -> None:
         while not ended.wait(0.1):  # it may not have begun to run when first interrupted
             wh.interrupt()
         raise
+    finally:
+        if ended.is_set():
+            thread.join()  # a thread that is left as Python ends may abort it
     if raised:
         raise raised[0]
 

@@ -61,7 +61,7 @@ def add(
         made = make_set(wh, name, options, rights, images=images, started=started)
     for remark in made.remarks:
         style = "yellow" if remark.startswith("Warning") else None
-        messages.print(remark, style=style, markup=False)
+        messages.print(remark, style=style)
     messages.print(
         f"Registered {name}: {made.images} images."
         if made.new

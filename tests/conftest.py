@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.forked import Forked, forking
 from support.writing import Fexp, write_photographs
 
 from fexp_store import Warehouse
@@ -29,7 +30,7 @@ UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever runs the command line as a process is slow."""
     for item in items:
-        if "fexp" in getattr(item, "fixturenames", ()):
+        if {"fexp", "forked"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 
@@ -77,6 +78,13 @@ def own_copy(ingested: Warehouse, tmp_path: Path) -> Warehouse:
     """The same warehouse, for a test to write to."""
     shutil.copytree(ingested.location, tmp_path / "own_copy")
     return Warehouse(tmp_path / "own_copy")
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """Run the command line in forked processes, under limits: quick to start."""
+    with forking(tmp_path_factory.mktemp("forked")) as run:
+        yield run
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from fexp_store import schemas
+from fexp_store.causes import cause
 from fexp_store.errors import FexpError
 from fexp_store.warehouse import checked, contents, scans
 from fexp_store.warehouse.contents import LISTED, Contents, Kept
@@ -90,7 +91,7 @@ def _build(storage: Storage, place: Storage) -> str:
             with _connect(storage, temporary, {}, write=True) as connection:
                 _write(connection, storage)
         except (duckdb.Error, OSError) as error:
-            said = str(error).splitlines()[0]
+            said = cause(error) or str(error).splitlines()[0]
             raise FexpError(
                 f"The catalog of {storage.location} cannot be written: {said}"
             ) from error

