@@ -26,7 +26,14 @@ FUNCTIONS = [
     ),
     *("h5py.File", "scipy.io.*", "PIL.Image.open", "pathlib.Path.[a-z]*"),
 ]
-HARMLESS = ["os.cpu_count", "os.fsencode", "os.fsdecode", "os.strerror", "os.environ*", "os.getpid", "subprocess.*E*"]
+HARMLESS = [
+    "os.cpu_count",
+    "os.fs*code",
+    "os.strerror",
+    "os.environ*",
+    "os.getpid",
+    "subprocess.*E*",
+]
 
 # Methods of paths, images, arrays and frames, whatever they are called on.
 METHODS = {
