@@ -26,7 +26,7 @@ _TABLES = (
 
 def shell(wh: Warehouse) -> None:
     """Read questions from standard input and answer each, until it ends."""
-    with _history(Path(wh.storage.local("sql_history"))):
+    with _history(wh.storage.local("sql_history")):
         if sys.stdin.isatty():
             messages.print("Type .help for help.")
         while (question := _question()) is not None:
@@ -116,15 +116,16 @@ def interruptible(wh: Warehouse, work: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _history(path: Path) -> Iterator[None]:
+def _history(file: str | None) -> Iterator[None]:
     """Keep lines between sessions where the platform has readline and input is a terminal."""
     try:
         import readline
     except ImportError:  # Windows
         readline = None  # type: ignore[assignment]
-    if readline is None or not sys.stdin.isatty():
+    if readline is None or file is None or not sys.stdin.isatty():
         yield
         return
+    path = Path(file)
     if path.exists():
         readline.read_history_file(path)
     try:

@@ -124,7 +124,7 @@ def _connect(
         "enable_progress_bar": False,  # it would go to standard output
         "parquet_metadata_cache": True,  # a committed file never changes
         **limits,
-        "temp_directory": storage.local("spill"),
+        "temp_directory": storage.local("spill") or "",
         "allowed_directories": folders,
         "allowed_paths": [path, *(f"{path}{ending}" for ending in BESIDE_DATABASES)],
         "enable_external_access": False,

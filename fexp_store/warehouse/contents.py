@@ -129,14 +129,14 @@ def examine(storage: Storage, files: pl.DataFrame) -> Examined:
     had = checked.matching(storage, there)
     faults, unchecked = {}, {}
     for file, size, digest in files.select(*LISTED).iter_rows():
-        now = there.get(file)
+        now, name = there.get(file), file if file.isprintable() else ascii(file)
         if now is None:
-            faults[file] = f"{_absence(storage, file)} {checked.REMEDY}"
+            faults[file] = f"{_absence(storage, file, name)} {checked.REMEDY}"
         elif size is not None and now.size != size:
-            faults[file] = f"{file} has {now.size} bytes instead of {size}. {checked.REMEDY}"
+            faults[file] = f"{name} has {now.size} bytes instead of {size}. {checked.REMEDY}"
         elif digest is not None and had.get(file) != digest:
             if file in had:
-                faults[file] = f"{file} {checked.ANOTHER} {checked.REMEDY}"
+                faults[file] = f"{name} {checked.ANOTHER} {checked.REMEDY}"
             else:
                 unchecked[file] = digest
     return Examined(faults, unchecked)
@@ -199,14 +199,14 @@ def _named(path: str) -> str | None:
     return None if found is None else found.group(1)
 
 
-def _absence(storage: Storage, file: str) -> str:
+def _absence(storage: Storage, file: str, name: str) -> str:
     try:
         storage.signature(file)
     except Damaged as error:
-        return str(error)
+        return str(error).replace(file, name)
     except (OSError, ValueError):
         pass
-    return f"{file} is missing."
+    return f"{name} is missing."
 
 
 def _sentence(storage: Storage, name: str, error: Exception) -> str:

@@ -69,7 +69,13 @@ def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[
         What it is run on: a finished run is superseded by the next one of its kind and key.
     options : mapping
         Its further parameters; they do not set two runs apart.
+
+    Raises
+    ------
+    BadInput
+        If nothing can be stored, because the warehouse can only be read.
     """
+    storage.demand_writable()
     run_id, parameters = uuid.uuid4().hex, {**options, **key}
     row = {
         "run_id": run_id,

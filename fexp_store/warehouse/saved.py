@@ -91,6 +91,7 @@ def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> st
         If the query is refused, has no rows, or has other columns than what is saved already.
     """
     check(name)
+    wh.storage.demand_writable()
     options = {"query": query, "parameters": parameters}
     run = runs.begin(wh.storage, "query", {"name": name}, options)
     if not write(wh.storage, name, run.run_id, wh.stream(query, parameters)):

@@ -82,10 +82,16 @@ class LocalStorage:
         """
         return self._plain(f"{path}/_delta_log")
 
-    @property
-    def writable(self) -> bool:
-        """Whether this user can write here."""
-        return os.access(self.location, os.W_OK | os.X_OK)
+    def demand_writable(self) -> None:
+        """Say at once that nothing can be written here.
+
+        Raises
+        ------
+        BadInput
+            If this user may only read, or the disk is mounted so.
+        """
+        if not os.access(self.location, os.W_OK | os.X_OK):
+            raise BadInput(f"{self.location} can only be read; work in a copy of your own.")
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or folder."""
@@ -229,16 +235,20 @@ class LocalStorage:
 
         return FileLock(self._target(f".local/locks/{sha256(name.encode()).hexdigest()[:16]}"))
 
-    def local(self, name: str) -> str:
+    def local(self, name: str) -> str | None:
         """Return the file name of something of this machine, never shared; its folder is made.
 
-        Where the warehouse can only be read, it is in the user's cache.
+        Where the warehouse can only be read, it is in the user's cache; None if that cannot be
+        written either.
         """
         path = self._path(f".local/{name}")
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-        may = os.access(path.parent, os.W_OK | os.X_OK)
-        return str(path) if may else str(self.cache()._target(name))
+        if os.access(path.parent, os.W_OK | os.X_OK):
+            return str(path)
+        with suppress(OSError, BadInput):
+            return str(self.cache()._target(name))
+        return None
 
     def cache(self) -> LocalStorage:
         """Return the folder in the user's cache of what belongs to this place."""
@@ -270,8 +280,7 @@ class LocalStorage:
 
     def _target(self, path: str) -> Path:
         """Return where something is written, in a folder that is made."""
-        if not self.writable:
-            raise BadInput(f"{self.location} can only be read; work in a copy of your own.")
+        self.demand_writable()
         target = self._path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         return target

@@ -132,6 +132,7 @@ def serialised(
     Delta Lake refuses a commit whose application transaction another writer has used since the
     table was read; `attempt` is then run again on the newer table.
     """
+    storage.demand_writable()
     for number in range(_ATTEMPTS):
         table = open_table(storage, name)
         marks = [Transaction(key, table.version() + 1) for key in keys]

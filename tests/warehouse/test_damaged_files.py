@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -190,3 +191,54 @@ def test_without_a_cache_a_damaged_file_is_refused_too(
         with pytest.raises(Damaged, match="is not the file that was stored"):
             Warehouse(own_copy.location).query(NEED[0])
         assert Warehouse(own_copy.location).query(NEED_NOT[0]).height == 1
+
+
+HOSTILE = {
+    "above": "../../canary.parquet",
+    "above, encoded": "..%2F..%2Fcanary.parquet",
+    "above, below first": "network=dlib/../../../canary.parquet",
+    "absolute": "{canary}",
+    "absolute, encoded": "%2Ftmp%2Fcanary.parquet",
+    "a file URL": "file://{canary}",
+    "a bucket": "s3://bucket/x.parquet",
+    "all files": "**",
+    "all files of a kind": "*/*/*/*.parquet",
+    "a set of letters": "network=dlib/layer=embedding/stimulus_set=set1/part-[0-9a-f]*.parquet",
+    "backslashes": "..\\\\..\\\\canary.parquet",
+    "a null character": "a%00b.parquet",
+    "a line break": "a%0Ab.parquet",
+    "nothing": "",
+    "a folder": "network=dlib",
+    "the log": "_delta_log",
+}
+
+
+@pytest.mark.parametrize("path", HOSTILE.values(), ids=HOSTILE)
+def test_a_log_that_names_what_is_not_its_own_reads_nothing_else(
+    ingested: Warehouse, own_copy: Warehouse, tmp_path: Path, path: str
+) -> None:
+    canary = tmp_path / "canary.parquet"
+    shutil.copy(stored(own_copy, LAYER), canary)
+    add = {
+        "path": path.format(canary=canary),
+        "partitionValues": {"network": "theirs", "layer": "l", "stimulus_set": "s"},
+        "size": canary.stat().st_size,
+        "modificationTime": 0,
+        "dataChange": True,
+        "stats": '{"numRecords": 1}',
+    }
+    logs = Path(own_copy.location, "activations", "_delta_log")
+    (logs / f"{len(list(logs.glob('*.json'))):020}.json").write_text(json.dumps({"add": add}))
+    wh = Warehouse(own_copy.location)
+    own_copy.close()
+    for query in ("SELECT count(*) FROM activations", "FROM activations WHERE network = 'theirs'"):
+        with pytest.raises(Damaged) as said:
+            wh.query(query)
+        assert "\n" not in str(said.value)
+    with pytest.raises(Damaged):
+        wh.activations(network="theirs")
+    query = (
+        "SELECT count(*), sum(activation::DECIMAL(18, 6)) FROM activations WHERE network = 'dlib'"
+    )
+    assert_frame_equal(wh.query(query), ingested.query(query))
+    assert wh.matrix("dlib", "embedding", "set1").values.shape == (48, 128)
