@@ -27,7 +27,7 @@ def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
 
 def source_of(file: h5py.File, path: Path, wanted: Wanted, *, reverse: bool) -> Source:
     """Choose a dataset; `reverse` gives its dimensions the order that MATLAB shows."""
-    datasets = _datasets(file)
+    datasets = _datasets(file, path)
     turn = -1 if reverse else 1
     numbers = {n: d.shape[::turn] for n, d in datasets.items() if d.dtype.kind in "biuf"}
     name = pick(str(path), numbers, wanted.array)
@@ -52,7 +52,7 @@ def source_of(file: h5py.File, path: Path, wanted: Wanted, *, reverse: bool) -> 
     return Source(called, shape, dataset.dtype.itemsize, read, label)
 
 
-def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
+def _datasets(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     """Return the arrays that lie in this file itself: links to other files are not followed."""
     found: dict[str, h5py.Dataset] = {}
 
@@ -64,5 +64,5 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     file.visititems(visit)
     for name, dataset in found.items():
         if dataset.external or dataset.is_virtual:
-            raise BadInput(f"its array {name} lies in another file, which fexp does not open")
+            raise BadInput(f"{path} {name} lies in another file, which fexp does not open.")
     return found

@@ -36,14 +36,20 @@ def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
 
 
 def _v5(path: Path, wanted: Wanted) -> Source:
-    variables = mat5.variables(path)
+    try:
+        variables = mat5.variables(path)
+    except BadInput as error:
+        raise BadInput(f"{path} {error}") from None
     shapes = {v.name: v.shape for v in variables if v.numeric}
     name = pick(str(path), shapes, wanted.array)
     sizes = {v.name: v.bytes for v in variables}
 
     def read(variable: str) -> Any:
         fits(f"{path} {variable}", sizes[variable], wanted.memory, "save it by: save -v7.3")
-        return mat5.read_variables(path, [variable], most_bytes=sizes[variable])[variable]
+        try:
+            return mat5.read_variables(path, [variable], most_bytes=sizes[variable])[variable]
+        except BadInput as error:
+            raise BadInput(f"{path} {error}") from None
 
     def label(variable: str) -> NDArray[Any] | None:
         return np.asarray(read(variable)) if variable in sizes else None

@@ -36,7 +36,7 @@ def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
     """Open an .npy or .npz file."""
     if path.suffix.lower() == ".npy":
         with path.open("rb") as file:
-            header = _header(file)
+            header = _header(str(path), file)
         yield _mapped(str(path), path, header)
         return
     with zipfile.ZipFile(path) as archive:
@@ -44,8 +44,9 @@ def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
 
 
 def _in_archive(path: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Source:
-    members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
-    headers = {name: _member_header(archive, member) for name, member in members.items()}
+    listed = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+    members = {m.filename.removesuffix(".npy"): m for m in listed}
+    headers = {name: _member_header(path, archive, m) for name, m in members.items()}
     numbers = {name: h.shape for name, h in headers.items() if h.dtype.kind in "biuf"}
     name = pick(str(path), numbers, wanted.array)
 
@@ -63,7 +64,9 @@ def _in_archive(path: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Source:
             file.seek(members[name].header_offset + _LOCAL_HEADER - 4)
             start = file.tell() + 4 + sum(struct.unpack("<HH", file.read(4)))
             file.seek(start)
-            header = _header(file)
+            header = _header(called, file)
+        if header.offset - start + header.bytes != members[name].file_size:
+            raise BadInput(f"{called} has not as many numbers as its shape says.")
         return _mapped(called, path, header, label)
     values = whole(name)
     return Source(called, values.shape, values.itemsize, values.__getitem__, label)
@@ -82,17 +85,17 @@ def _mapped(name: str, path: Path, header: _Header, *label: Any) -> Source:
     return Source(name, header.shape, header.dtype.itemsize, read, *label)
 
 
-def _member_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
+def _member_header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
     with archive.open(member) as file:
-        return _header(file)
+        return _header(f"{path} {member.filename}", file)
 
 
-def _header(file: IO[bytes]) -> _Header:
+def _header(name: str, file: IO[bytes]) -> _Header:
     version = npy.read_magic(file)
     if version not in ((1, 0), (2, 0)):
-        raise BadInput(f"version {version} of .npy is not read")
+        raise BadInput(f"{name} is of version {version} of .npy, which is not read.")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(file)
     if dtype.hasobject:
-        raise BadInput(f"{getattr(file, 'name', 'The file')} holds Python objects; save numbers.")
+        raise BadInput(f"{name} holds Python objects; save numbers.")
     return _Header(shape, fortran, dtype, file.tell())

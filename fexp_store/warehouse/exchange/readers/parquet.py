@@ -85,7 +85,7 @@ def _long(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Source:
     key = next((name for name in named if name in file.schema_arrow.names), None)
     if key is None:
         raise BadInput(f"{path} has no column {' or '.join(named)}, which says whose rows are.")
-    row_of, n_units = _survey(file, key)
+    row_of, n_units = _survey(path, file, key)
     if file.metadata.num_rows != len(row_of) * n_units:
         raise BadInput(
             f"{path} has {file.metadata.num_rows} rows, which is not {len(row_of)} stimuli times "
@@ -115,20 +115,20 @@ def _long(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Source:
     return Source(str(path), shape, 32, read, label)
 
 
-def _survey(file: pq.ParquetFile, key: str) -> tuple[dict[Any, int], int]:
+def _survey(path: Path, file: pq.ParquetFile, key: str) -> tuple[dict[Any, int], int]:
     """Number the stimuli of a long file as they come first, and count its units."""
     row_of: dict[Any, int] = {}
     last = -1
     for batch in file.iter_batches(_BATCH_ROWS, columns=["unit_id", key]):
         units = batch.column("unit_id")
         if not pa.types.is_integer(units.type) or units.null_count:
-            raise BadInput("its column unit_id holds something else than whole numbers")
+            raise BadInput(f"The column unit_id of {path} holds something else than numbers.")
         for value in pc.unique(batch.column(key)).to_pylist():
             row_of.setdefault(value, len(row_of))
         if len(units):
             low, high = pc.min_max(units).as_py().values()
             if low < 0:
-                raise BadInput("its units are numbered from below 0")
+                raise BadInput(f"The units of {path} are numbered from below 0.")
             last = max(last, high)
     return row_of, last + 1
 

@@ -26,14 +26,14 @@ _CODECS = {
 def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
     """Open a folder that holds an array or a group of arrays."""
     if any(found.is_symlink() for found in path.rglob("*")):
-        raise BadInput("it holds links, which fexp does not follow")
+        raise BadInput(f"{path} holds links, which fexp does not follow.")
     root = zarr.open(path, mode="r")
     arrays = {path.stem: root} if isinstance(root, zarr.Array) else dict(root.arrays())
     numbers = {name: found.shape for name, found in arrays.items() if found.dtype.kind in "biuf"}
     name = pick(str(path), numbers, wanted.array)
     chosen, called = arrays[name], f"{path} {name}"
     check_numbers(called, chosen.dtype)
-    _check_codecs(chosen)
+    _check_codecs(called, chosen)
 
     def read(region: Region) -> NDArray[Any]:
         return np.asarray(chosen[region])
@@ -42,14 +42,14 @@ def open_file(path: Path, wanted: Wanted) -> Iterator[Source]:
         if beside not in arrays:
             return None
         found = arrays[beside]
-        _check_codecs(found)
+        _check_codecs(f"{path} {beside}", found)
         fits(f"{path} {beside}", found.nbytes, wanted.memory, "name the array of labels by --rows")
         return np.asarray(found[...])
 
     yield Source(called, chosen.shape, chosen.dtype.itemsize, read, label)
 
 
-def _check_codecs(array: Any) -> None:
+def _check_codecs(name: str, array: Any) -> None:
     for codec in (*array.filters, *array.compressors, array.serializer):
         if codec is not None and type(codec).__name__ not in _CODECS:
-            raise BadInput(f"it is packed by {type(codec).__name__}, which fexp does not run")
+            raise BadInput(f"{name} is packed by {type(codec).__name__}, which fexp does not run.")
