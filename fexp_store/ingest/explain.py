@@ -47,6 +47,8 @@ def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFram
 
 def _hit(prepared: Prepared, layer: str, fragment: dict[str, Any]) -> tuple[Any, ...]:
     start, stop = fragment["stimulus_start"], fragment["stimulus_stop"]
+    if fragment["fragment_id"] is None:
+        return layer, start, stop, "hit", "stored, in a file that another program wrote"
     content = prepared.content_id(layer).fragment_id(prepared.images(start, stop))
     same = content == fragment["fragment_id"]
     why = f"fragment {content[:12]} is stored" if same else "the stored fragment is of other inputs"
@@ -56,7 +58,8 @@ def _hit(prepared: Prepared, layer: str, fragment: dict[str, Any]) -> tuple[Any,
 def _miss(
     prepared: Prepared, layer: str, span: Span, stored: list[dict[str, Any]]
 ) -> tuple[Any, ...]:
-    compared = [(_differences(prepared, layer, span, fragment), fragment) for fragment in stored]
+    known = [fragment for fragment in stored if fragment["fragment_id"] is not None]
+    compared = [(_differences(prepared, layer, span, fragment), fragment) for fragment in known]
     if not compared:
         why = f"nothing of a layer {layer} is stored"
     else:

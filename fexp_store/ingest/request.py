@@ -104,11 +104,9 @@ def prepare(
     wanted = [row.layer(name) for name in dict.fromkeys(layers)]
     stimuli = read_set(wh, stimulus_set).to_dicts()
     _check_stored_alike(wh, row, layers, stimulus_set, options)
-    stored = {
-        place.layer: ranges
-        for place, ranges in stored_ranges(tables.open_table(wh.storage, TABLE)).items()
-        if place == Place(network, place.layer, stimulus_set)
-    }
+    units = {Place(network, layer.name, stimulus_set): layer.units for layer in wanted}
+    ranges = stored_ranges(wh.storage, tables.open_table(wh.storage, TABLE), units)
+    stored = {place.layer: found for place, found in ranges.items()}
     spans = plan(wanted, stored, len(stimuli), options.memory_bytes, options.batch_size)
     return Prepared(row, stimuli, spans, options)
 

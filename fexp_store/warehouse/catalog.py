@@ -215,6 +215,7 @@ def _store_tables(
 def _store_listed(connection: duckdb.DuckDBPyConnection, found: Contents) -> None:
     """Store what is asked of files; asking for those of a table without a readable log fails."""
     _copy(connection, "listed", found.listed)
+    _copy(connection, "foreign_files", found.foreign)
     asked = [name for name in found.listed.columns if name not in LISTED]
     arms = [f"SELECT {', '.join(asked)} FROM stored.listed"]
     types = dict.fromkeys(asked, "VARCHAR")

@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError
 from fexp_store import schemas
 from fexp_store.errors import Damaged, FexpError
 from fexp_store.warehouse import checked, saved, tables
+from fexp_store.warehouse.activations.foreign import COLUMNS, with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.storage import Storage
 
@@ -61,6 +62,8 @@ class Contents:
         Results that users saved.
     broken : dict
         Sentences on tables that cannot be read.
+    foreign : DataFrame
+        Files of activations of which we have no record: what `with_ranges` says of them.
     listed : DataFrame
         Every live file, of the tables in `rows` too: columns of `LISTED`, table_name (its folder),
         path in it, and the partition values of tables of ours.
@@ -70,6 +73,7 @@ class Contents:
     kept: dict[str, Kept] = field(default_factory=dict)
     saved: dict[str, Kept] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    foreign: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COLUMNS))
     listed: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LISTED))
 
 
@@ -114,6 +118,10 @@ def read(storage: Storage) -> Contents:
             "Restore its folder from a copy, or run again what made it."
         )
     found.listed = _listed(found)
+    if TABLE in found.kept and "fragments" in found.rows:
+        ours = found.rows["fragments"].select("path")
+        files = found.kept[TABLE].files.join(ours, on="path", how="anti")
+        found.foreign = with_ranges(storage, files)
     return found
 
 

@@ -10,14 +10,21 @@ import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput, Damaged, NotFound
 from fexp_store.options import make
 from fexp_store.progress import Bar, no_bar
 from fexp_store.warehouse import catalog, checked, contents, root
-from fexp_store.warehouse.activations.fragment import TABLE, units_a_group
-from fexp_store.warehouse.activations.matrix import FragmentFile, Matrix, read_units
+from fexp_store.warehouse.activations.fragment import TABLE, stored_path, units_a_group
+from fexp_store.warehouse.activations.matrix import (
+    Matrix,
+    StoredLayer,
+    read_units,
+    stored_files,
+)
+from fexp_store.warehouse.networks import has_network, registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.plans import touched
 from fexp_store.warehouse.questions import ask, damage, refusals
@@ -220,19 +227,15 @@ class Warehouse:
         Matrix
             values of shape (n_stimuli, n_units), float32, and labels.
         """
-        stored, n_units, stimuli = self._layer(Place(network, layer, stimulus_set))
-        unit_ids = (
-            np.arange(n_units, dtype=np.int32) if units is None else np.array(units, np.int32)
-        )
-        if np.any(np.diff(unit_ids) <= 0) or np.any((unit_ids < 0) | (unit_ids >= n_units)):
-            raise BadInput(f"units must ascend, without repeats, from 0 to at most {n_units - 1}.")
-        return Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
+        stored, stimuli = self._layer(Place(network, layer, stimulus_set))
+        return self._block(stored, stimuli, _unit_ids(stored, units))
 
     def matrix_blocks(
         self,
         network: str,
         layer: str,
         stimulus_set: str,
+        units: Sequence[int] | None = None,
         *,
         block_bytes: int = 64 << 20,
     ) -> Iterator[Matrix]:
@@ -240,6 +243,8 @@ class Warehouse:
 
         Parameters
         ----------
+        units : sequence of int, optional
+            As in `matrix`.
         block_bytes : int
             Size in bytes that a block's values may have (at least one unit is given).
 
@@ -248,13 +253,15 @@ class Warehouse:
         Matrix
             values of shape (n_stimuli, n_units of the block), float32, and labels.
         """
-        stored, n_units, stimuli = self._layer(Place(network, layer, stimulus_set))
+        stored, stimuli = self._layer(Place(network, layer, stimulus_set))
+        wanted = _unit_ids(stored, units)
         step = max(1, block_bytes // (4 * max(1, stimuli.height)))
-        in_group = units_a_group(stored[0].stimulus_stop - stored[0].stimulus_start)
-        step -= step % in_group if step > in_group else 0  # so that no row group is read twice
-        for start in range(0, n_units, step):
-            unit_ids = np.arange(start, min(start + step, n_units), dtype=np.int32)
-            yield Matrix(read_units(self.storage, stored, unit_ids), stimuli, unit_ids)
+        if units is None:  # so that no row group is read twice
+            ranges = stored.files[0].ranges
+            in_group = units_a_group(ranges.stimulus_stop - ranges.stimulus_start)
+            step -= step % in_group if step > in_group else 0
+        for start in range(0, len(wanted), step):
+            yield self._block(stored, stimuli, wanted[start : start + step])
 
     def put(
         self,
@@ -342,7 +349,14 @@ class Warehouse:
                     checked.check(self.storage, {file: digests[file]})
         return opened
 
-    def _layer(self, place: Place) -> tuple[list[FragmentFile], int, pl.DataFrame]:
+    def _block(
+        self, stored: StoredLayer, stimuli: pl.DataFrame, unit_ids: NDArray[np.int32]
+    ) -> Matrix:
+        ids = stimuli["stimulus_id"].to_numpy()
+        return Matrix(read_units(self.storage, stored, ids, unit_ids), stimuli, unit_ids)
+
+    def _layer(self, place: Place) -> tuple[StoredLayer, pl.DataFrame]:
+        """Return what is stored of a layer, compared with our record, and the stimuli of that."""
         rows = self.frame(
             "FROM fragments WHERE network = $network AND layer = $layer"
             " AND stimulus_set = $stimulus_set ORDER BY stimulus_start",
@@ -352,13 +366,24 @@ class Warehouse:
             raise NotFound(
                 f"No activations of {place} are stored; run: fexp ingest {place.as_arguments}"
             )
-        stored = [
-            FragmentFile(r["path"], r["unit_stop"], r["stimulus_start"], r["stimulus_stop"])
-            for r in rows.iter_rows(named=True)
-        ]
-        ids = np.concatenate([np.arange(f.stimulus_start, f.stimulus_stop) for f in stored])
+        self.check([stored_path(path) for path in rows["path"]])
+        files = stored_files(self.storage, rows)
+        n_units = max(file.ranges.unit_stop for file in files)
+        if any(file.fragment_id is None for file in files) and has_network(self, place.network):
+            n_units = registered(self, place.network).layer(place.layer).units
+        stored = StoredLayer(place, files, n_units)
         stimuli = self.frame(
             "FROM stimuli WHERE stimulus_set = $stimulus_set", stimulus_set=place.stimulus_set
         )
-        kept = stimuli.filter(pl.col("stimulus_id").is_in(ids.tolist())).sort("stimulus_id")
-        return stored, int(stored[0].n_units), kept
+        ids = pl.DataFrame({"stimulus_id": stored.stimuli(self.storage)})
+        return stored, stimuli.join(ids, on="stimulus_id", how="semi").sort("stimulus_id")
+
+
+def _unit_ids(stored: StoredLayer, units: Sequence[int] | None) -> NDArray[np.int32]:
+    if units is None:
+        return np.arange(stored.n_units, dtype=np.int32)
+    ids = np.array(units, np.int32)
+    if np.any(np.diff(ids) <= 0) or np.any((ids < 0) | (ids >= stored.n_units)):
+        last = stored.n_units - 1
+        raise BadInput(f"units must ascend, without repeats, from 0 to at most {last}.")
+    return ids

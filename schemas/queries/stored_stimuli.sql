@@ -2,7 +2,7 @@
 -- Parameters: $network, $layer, $stimulus_set.
 SELECT
     (
-        SELECT coalesce(sum(stimulus_stop - stimulus_start), 0)::BIGINT
+        SELECT coalesce(sum(rows) // max(unit_stop), 0)::BIGINT
         FROM fragments
         WHERE network = $network AND layer = $layer AND stimulus_set = $stimulus_set
     ) AS stored,

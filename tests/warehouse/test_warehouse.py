@@ -149,7 +149,7 @@ def test_a_flipped_bit_is_noticed_when_a_matrix_is_read(
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     layer = file.parts[-3].removeprefix("layer=").replace("%3A", ":")
-    with pytest.raises(Damaged, match="cannot be read as it was stored"):
+    with pytest.raises(Damaged, match="is not the file that was stored"):
         Warehouse(copy).matrix("dlib", layer, "set1")
 
 

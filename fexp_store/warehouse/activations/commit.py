@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import numpy as np
 import polars as pl
 from deltalake import CommitProperties, DeltaTable
 from deltalake.transaction import AddAction
+from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.foreign import with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, Fragment, stored_path
+from fexp_store.warehouse.activations.matrix import StoredLayer, stored_files
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
@@ -33,7 +37,7 @@ def commit(storage: Storage, fragments: Sequence[Fragment]) -> list[Fragment]:
     tables.append(storage, "fragments", pl.DataFrame([asdict(f) for f in fragments], orient="row"))
 
     def attempt(table: DeltaTable, properties: CommitProperties) -> list[Fragment]:
-        covered = stored_ranges(table)
+        covered = stored_ranges(storage, table, {f.place: f.unit_stop for f in fragments})
         fresh = [f for f in fragments if not _overlaps(f, covered)]
         if fresh:
             schema = schemas.tables()[TABLE]
@@ -60,17 +64,35 @@ def discard(storage: Storage, paths: Sequence[str]) -> None:
         storage.delete(stored_path(path))
 
 
-def stored_ranges(table: DeltaTable) -> dict[Place, list[tuple[int, int]]]:
-    """Return the half-open stimulus ranges that are stored, sorted, by place."""
-    live = tables.files(table)
-    ranges: dict[Place, list[tuple[int, int]]] = {}
-    if live.is_empty():
-        return ranges
-    for row in live.sort("min.stimulus_id").iter_rows(named=True):
-        place = Place(row["network"], row["layer"], row["stimulus_set"])
-        stored = (row["min.stimulus_id"], row["max.stimulus_id"] + 1)
-        ranges.setdefault(place, []).append(stored)
-    return ranges
+def stored_ranges(
+    storage: Storage, table: DeltaTable, units: Mapping[Place, int]
+) -> dict[Place, list[tuple[int, int]]]:
+    """Return the half-open ranges of stimuli that are stored, sorted and disjoint, by place.
+
+    Parameters
+    ----------
+    units : mapping of Place to int
+        The places that are asked for, and the units of their layers.
+
+    Raises
+    ------
+    Damaged
+        If a stimulus is stored in part.
+    """
+    found: dict[Place, list[tuple[int, int]]] = {}
+    here = pl.DataFrame(list(units), schema=dict.fromkeys(Place._fields, pl.String), orient="row")
+    files = with_ranges(storage, tables.files(table).join(here, on=Place._fields, how="semi"))
+    for names, group in files.group_by(Place._fields):
+        place = Place(*map(str, names))
+        layer = StoredLayer(place, stored_files(storage, group), units[place])
+        found[place] = _runs(layer.stimuli(storage))
+    return found
+
+
+def _runs(numbers: NDArray[np.int32]) -> list[tuple[int, int]]:
+    """Return the half-open ranges that ascending numbers make up."""
+    breaks = np.flatnonzero(np.diff(numbers) > 1) + 1
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(numbers, breaks) if part.size]
 
 
 def _add_action(fragment: Fragment) -> AddAction:

@@ -22,10 +22,10 @@ class Scatter:
         self._seen = np.zeros(out.shape, dtype=bool)
         self._count = 0
 
-    def add(self, rows: Any, columns: Any, values: Any) -> None:
-        """Fill cells; `rows` and `columns` index as numpy does, `values` have their shape."""
-        self._out[rows, columns] = values
-        self._seen[rows, columns] = True
+    def put(self, where: Any, values: Any) -> None:
+        """Fill cells; `where` indexes rows and columns as numpy does, `values` have that shape."""
+        self._out[where] = values
+        self._seen[where] = True
         self._count += np.size(values)
 
     def fault(self) -> tuple[int, int] | None:

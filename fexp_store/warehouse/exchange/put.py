@@ -92,7 +92,9 @@ def put(
 def _store(this: _Import) -> Imported:
     """Compare what is stored, write what is not, and make it visible in one commit."""
     n_stimuli, n_units = len(this.images), this.given.n_units
-    stored = stored_ranges(tables.open_table(this.wh.storage, TABLE)).get(this.place, [])
+    table = tables.open_table(this.wh.storage, TABLE)
+    units = {this.place: n_units}
+    stored = stored_ranges(this.wh.storage, table, units).get(this.place, [])
     missing = [part for cell in cells(n_units, n_stimuli) for part in _less(cell, stored)]
     if stored:
         _check_same(this)

@@ -103,7 +103,7 @@ def _long(path: Path, file: pq.ParquetFile, wanted: Wanted) -> Source:
             here = (row >= rows.start) & (row < rows.stop)
             here &= (unit >= units.start) & (unit < units.stop)
             values = batch.column("activation").to_numpy(zero_copy_only=False)[here]
-            scatter.add(row[here] - rows.start, unit[here] - units.start, values)
+            scatter.put((row[here] - rows.start, unit[here] - units.start), values)
         if scatter.fault() is not None:
             raise BadInput(f"{path} has not each stimulus once for each unit.")
         return out
