@@ -23,6 +23,9 @@ Result = TypeVar("Result")
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
 
+# What another client may ask of readers that changes nothing in how rows are read.
+_READ_FEATURES = {"timestampNtz", "vacuumProtocolCheck"}
+
 
 def names() -> tuple[str, ...]:
     """Return the names of all stored tables, which are also their paths in the warehouse."""
@@ -62,15 +65,35 @@ def open_at(storage: Storage, path: str) -> DeltaTable:
     Raises
     ------
     Damaged
-        If its log cannot be read.
+        If its log cannot be read, or another client made it keep rows as fexp-store does not.
     """
     try:
-        return DeltaTable(storage.table(path))
+        table = DeltaTable(storage.table(path))
     except (DeltaError, OSError, ValueError) as error:
+        if _maps_columns(storage, path):
+            raise _not_read(path, "columnMapping") from error
         said = " ".join(str(error).split())
         raise Damaged(
             f"The log of the table {path} cannot be read ({said}); restore its folder from a copy."
         ) from error
+    mapped = table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none"
+    features = {*(table.protocol().reader_features or ()), *(["columnMapping"] if mapped else [])}
+    if unread := sorted(features - _READ_FEATURES):
+        raise _not_read(path, ", ".join(unread))
+    return table
+
+
+def _maps_columns(storage: Storage, path: str) -> bool:
+    commits = [name for name in storage.log(path) if name.endswith(".json")]
+    return any(b"columnMapping.mode" in storage.read(f"{path}/_delta_log/{c}") for c in commits)
+
+
+def _not_read(path: str, feature: str) -> Damaged:
+    return Damaged(
+        f"Another Delta client made the table {path} use {feature}, which fexp-store does not "
+        "read; take it back there (deletion vectors: REORG TABLE … APPLY (PURGE), then drop the "
+        "feature), or restore the folder from a copy."
+    )
 
 
 def read(storage: Storage, name: str) -> pl.DataFrame:
@@ -138,7 +161,12 @@ def serialised(
         marks = [Transaction(key, table.version() + 1) for key in keys]
         try:
             return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
-        except CommitFailedError:
+        except CommitFailedError as error:
+            if "Unsupported table features" in str(error):
+                raise Damaged(
+                    f"Another Delta client made the table {name} such that it cannot be written to "
+                    f"({error}); drop the feature there."
+                ) from error
             time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (not a secret)
     raise Damaged(f"The table {name} could not be committed to in {_ATTEMPTS} attempts.")
 

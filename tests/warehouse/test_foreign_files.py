@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from deltalake.transaction import AddAction, RemoveAction
 from numpy.typing import NDArray
 from support.planted import add_network, prototype_rows, register_rows
 from support.writing import write_fragment
 
-from fexp_store import Conflict, Damaged, Warehouse
+from fexp_store import Conflict, Damaged, FexpError, Warehouse
 from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.activations.commit import commit, stored_ranges
@@ -76,7 +81,27 @@ def with_a_column_more(t: DeltaTable) -> object:
     return write_deltalake(t, rows, mode="overwrite", schema_mode="overwrite")
 
 
+def elsewhere(t: DeltaTable) -> object:
+    """The path of a file says nothing of its partition, or says it otherwise than we do."""
+    root = Path(t.table_uri.removeprefix("file://"))
+    adds, removes = [], []
+    for number, row in enumerate(pl.DataFrame(t.get_add_actions(flatten=True)).to_dicts()):
+        old, size = unquote(row["path"]), row["size_bytes"]
+        new = f"theirs/layer={'mid:pre' if number % 2 else 'x'}/{number}.parquet"
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        (root / old).rename(root / new)
+        values = {name: row[f"partition.{name}"] for name in Place._fields}
+        statistics = json.dumps({"numRecords": row["num_records"]} if number % 3 else {})
+        adds.append(AddAction(new, size, values, 1, True, statistics))
+        removes.append(
+            RemoveAction(old, True, deletion_timestamp=1, partition_values=values, size=size)
+        )
+    schema = t.schema().to_arrow()
+    return t.create_write_transaction([*adds, *removes], "append", pa.schema(schema))
+
+
 REWRITES: list[Rewrite] = [
+    elsewhere,
     z_order,
     compact,
     in_small_files,
@@ -205,3 +230,50 @@ def test_small_tables_may_be_compacted_too(wh: Warehouse, values: NDArray[np.flo
     for view in views:
         assert wh.frame(f"FROM {view} ORDER BY ALL").equals(before[view]), view
     assert np.array_equal(wh.matrix(*HERE).values, values)
+
+
+def commit_by_hand(wh: Warehouse, *actions: dict[str, Any]) -> None:
+    log = Path(wh.storage.uri("activations/_delta_log"))
+    number = max(int(path.stem) for path in log.glob("*.json")) + 1
+    (log / f"{number:020}.json").write_text("\n".join(map(json.dumps, actions)))
+
+
+def protocol(*features: str) -> dict[str, Any]:
+    listed = {"readerFeatures": features, "writerFeatures": features}
+    return {"protocol": {"minReaderVersion": 3, "minWriterVersion": 7, **listed}}
+
+
+@pytest.mark.parametrize("feature", ["deletionVectors", "columnMapping", "variantType"])
+def test_what_would_be_read_wrongly_is_refused(wh: Warehouse, feature: str) -> None:
+    """Measured: delta-rs lists a file that has a deletion vector as if all its rows were there."""
+    commit_by_hand(wh, protocol(feature))
+    for ask in (
+        lambda: wh.matrix(*HERE),
+        lambda: wh.query("SELECT count(*) FROM activations"),
+        lambda: wh.put("third", "top", "faces", np.zeros((N, 2))),
+    ):
+        with pytest.raises(FexpError, match=f"use {feature}, which fexp-store does not read"):
+            ask()
+    assert wh.query("SELECT count(*) FROM stimuli").item() == N
+
+
+def test_mapped_columns_are_refused(wh: Warehouse) -> None:
+    log = Path(wh.storage.uri("activations/_delta_log"))
+    lines = (log / f"{0:020}.json").read_text().splitlines()
+    (made,) = (json.loads(line) for line in lines if "metaData" in line)
+    made["metaData"]["configuration"] = {"delta.columnMapping.mode": "name"}
+    schema = json.loads(made["metaData"]["schemaString"])
+    for number, field in enumerate(schema["fields"]):
+        mapping = {"id": number + 1, "physicalName": f"col-{number}"}
+        field["metadata"] = {f"delta.columnMapping.{key}": value for key, value in mapping.items()}
+    made["metaData"]["schemaString"] = json.dumps(schema)
+    commit_by_hand(wh, {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}, made)
+    with pytest.raises(Damaged, match="use columnMapping, which fexp-store does not read"):
+        wh.matrix(*HERE)
+
+
+def test_a_table_that_cannot_be_written_to_says_why(wh: Warehouse) -> None:
+    commit_by_hand(wh, protocol("vacuumProtocolCheck"))
+    assert wh.matrix(*HERE).values.shape == (N, UNITS)
+    with pytest.raises(Damaged, match="VacuumProtocolCheck"):
+        wh.put("third", "top", "faces", np.zeros((N, 2)))

@@ -54,9 +54,9 @@ OTHER_FILES = {
 
 # In the package warehouse each expression is listed: engines that are told a place by the storage.
 ENGINES = {
-    "warehouse/activations/matrix.py": {
-        "pq.ParquetFile(storage.open(stored_path(fragment.path)))",
-        "storage.open(stored_path(fragment.path))",
+    "warehouse/activations/files.py": {
+        "pq.ParquetFile(storage.open(where))",
+        "storage.open(where)",
     },
     "warehouse/activations/write.py": {"pq.ParquetWriter(pa.PythonFile(sink, mode='w'))"},
     "warehouse/catalog.py": {
