@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from dataclasses import MISSING
 from functools import wraps
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from fexp_store import BadInput
+from fexp_store.given import parse_json
 from fexp_store.options import Option, describe, make
 
 Command = Callable[..., None]
@@ -75,7 +75,7 @@ def _value(option: Option, value: Any) -> Any:
         return None if option.default is MISSING else option.default
     if option.kind is dict:
         try:
-            return json.loads(value)
-        except ValueError as error:
-            raise BadInput(f"--{option.name} is no JSON: {error}.") from None
+            return parse_json(value)
+        except BadInput as error:
+            raise BadInput(f"--{option.name} is no JSON that is read: {error}.") from None
     return str(value) if isinstance(value, Path) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ from fexp_store import BadInput, Warehouse
 from fexp_store.cli.app import messages, open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_stream
 from fexp_store.cli.shell import interruptible, shell
+from fexp_store.given import parse_json, read_text
 
 
 def add_to(app: typer.Typer) -> None:
@@ -67,10 +67,7 @@ def query(
         fexp query mine.sql -p network=dlib_face -p units=[1,2,3] --save mine
     """
     wh = open_warehouse(ctx)
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"The file {file} cannot be read as text.") from error
+    text = read_text(file, "The query")
     values = dict(_parameter(text) for text in parameter)
     if save is None:
         _print(wh, text, values, output_format)
@@ -91,7 +88,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     if not equals or not name.isidentifier():
         raise BadInput(f"{text!r} is not name=value.")
     try:
-        parsed = json.loads(value)
-    except json.JSONDecodeError:
+        parsed = parse_json(value)
+    except BadInput:
         return name, value
     return name, value if isinstance(parsed, (dict, str)) else parsed

@@ -12,6 +12,7 @@ from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.options import takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
+from fexp_store.outputs import writing
 from fexp_store.rights import Rights
 from fexp_store.stimuli.recipe import Listing
 
@@ -108,5 +109,7 @@ def show(
         return
     from fexp_store.stimuli.sheets import set_sheet
 
-    set_sheet(wh, rows).save(sheet)
+    picture = set_sheet(wh, rows)
+    with writing(sheet) as file:
+        picture.save(file, format="png")
     messages.print(f"Wrote {sheet}.")

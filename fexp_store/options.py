@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, NoReturn, TypeVar, dataclass_transform, get_type_hints
 
 import msgspec
@@ -24,9 +25,17 @@ from fexp_store.errors import BadInput
 
 Record = TypeVar("Record")
 
-Count = Annotated[int, Meta(ge=1)]
-Seed = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1, le=100_000)]
+Seed = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+"""What every generator of random numbers that is used takes."""
 KeptBits = Annotated[int, Meta(ge=0, le=22)]
+Memory = Annotated[
+    float, Meta(gt=0, le=1 << 24, description="MiB that buffers of activations may have.")
+]
+
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 
 
 class OutOfBounds(BadInput):
@@ -141,7 +150,10 @@ def _check(self: Any) -> None:
 
 
 def _refuse(option: Option, value: Any) -> NoReturn:
-    shown = str(value) if isinstance(value, (int, float)) else repr(value)
+    if isinstance(value, int) and value.bit_length() > 64:
+        shown = f"a number of {value.bit_length()} bits"
+    else:
+        shown = str(value) if isinstance(value, (int, float)) else _SHORT.repr(value)
     raise OutOfBounds(option.name, f"{option.name} must be {option.wanted}, not {shown}.") from None
 
 
@@ -192,16 +204,10 @@ def _kind(info: inspect.Type) -> tuple[type, str]:
 
 def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     match (info.gt, info.ge, info.lt, info.le):
-        case (None, None, None, None):
-            return ""
-        case (None, low, None, None):
-            return f" of {low} or more"
         case (None, low, None, high) if low is not None:
             return f" from {low} to {high}"
-        case (low, None, None, None):
-            return f" above {low}"
-        case (low, None, high, None):
+        case (low, None, high, None) if low is not None and high is not None:
             return f" above {low} and below {high}"
-        case (low, None, None, high):
+        case (low, None, None, high) if low is not None and high is not None:
             return f" above {low} and at most {high}"
-    raise TypeError(f"No words for the bounds of {info}.")
+    raise TypeError(f"A number is bounded on both sides: {info}.")

@@ -11,7 +11,7 @@ from msgspec import Meta
 from fexp_store import schemas
 from fexp_store.errors import Conflict
 from fexp_store.ingest.plan import Span, plan
-from fexp_store.options import Count, KeptBits, record
+from fexp_store.options import Count, KeptBits, Memory, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.activations.commit import stored_ranges
@@ -31,10 +31,8 @@ class Options:
     precision: Annotated[
         Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the forward pass.")
     ] = "fp32"
-    batch_size: Annotated[int, Meta(ge=1, description="Images in one forward pass.")] = 32
-    memory: Annotated[
-        float, Meta(gt=0, description="MiB that buffers of activations may have.")
-    ] = 1024.0
+    batch_size: Annotated[Count, Meta(description="Images in one forward pass.")] = 32
+    memory: Memory = 1024.0
     keep_bits: Annotated[
         KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
     ] = None

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fexp_store.errors import BadInput, NotFound
+from fexp_store.given import read_bytes
 from fexp_store.warehouse.storage import Storage, inside
 
 MAX_PIXELS = 100_000_000
 """Images with more pixels than this are refused before they are decoded (a decompression bomb)."""
+
+MAX_BYTES = 400 << 20
+"""Files with more bytes are no image of `MAX_PIXELS`, even without compression."""
 
 MIN_SIDE = 16
 """Images with fewer rows or columns are refused: no face can be seen in them."""
@@ -75,12 +79,7 @@ def png_of(image: Image.Image) -> bytes:
 
 def read(path: Path) -> bytes:
     """Read an image file whole; BadInput names the file if that is not possible."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"The image {path} does not exist.") from None
-    except OSError as error:
-        raise BadInput(f"The image {path} cannot be read: {error.strerror}.") from None
+    return read_bytes(path, "The image", MAX_BYTES)
 
 
 def keep(storage: Storage, content: bytes) -> str:

@@ -14,9 +14,11 @@ from fexp_store import ingest
 from fexp_store.analyses import ANALYSES, analysis
 from fexp_store.analyses.analysis import SETS, Analysis
 from fexp_store.errors import BadInput
+from fexp_store.given import check_depth, read_text
 from fexp_store.networks import records
 from fexp_store.options import record
-from fexp_store.study.section import Section, sections_of, where
+from fexp_store.outputs import writing
+from fexp_store.study.section import Lines, Section, sections_of
 from fexp_store.study.sets import DeclaredSet, set_of
 
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -88,18 +90,20 @@ def read_study(path: Path) -> Study:
         If it is no TOML, has an unknown key or a value that an option cannot have, lacks a key, or
         names a set or network that it does not declare; the message gives the line.
     """
+    text = read_text(path, "The study file")
     try:
-        text = path.read_text("utf-8")
         content = tomllib.loads(text)
-    except FileNotFoundError:
-        raise BadInput(f"The study file {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        check_depth(content)
+    except RecursionError:
+        raise BadInput(f"The study file {path} is nested too deeply.") from None
+    except ValueError as error:  # of TOML, or a number of thousands of digits
         raise BadInput(f"{path} is no TOML file that can be read: {error}.") from None
+    lines = Lines(path, text)
     for key in content:
-        if key not in ("title", "sets", "networks", "analyses"):
+        if key not in ("title", *_KINDS):
             known = "title, [[sets]], [[networks]] and [[analyses]]"
-            raise BadInput(f"{where(path, text, None, 0, key)}: unknown key {key!r}; use {known}.")
-    sections = {kind: sections_of(path, text, kind, content.get(kind, [])) for kind in _KINDS}
+            raise BadInput(f"{lines.of_top(key)}: unknown key {key!r}; use {known}.")
+    sections = {kind: sections_of(path, lines, kind, content.get(kind, [])) for kind in _KINDS}
     for kind in ("sets", "networks"):
         _check_no_name_twice(sections[kind])
     sets = [set_of(section) for section in sections["sets"]]
@@ -153,10 +157,6 @@ def _check_declared(section: Section, key: str, named: Any, kind: str, declared:
 
 def write_example(path: Path) -> None:
     """Write the example study; a file that is there is never overwritten."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write((files("fexp_store") / "data" / "study.toml").read_text("utf-8"))
-    except FileExistsError:
-        raise BadInput(f"{path} is there already; choose another name.") from None
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}.") from None
+    text = (files("fexp_store") / "data" / "study.toml").read_text("utf-8")
+    with writing(path, anew=True) as file:
+        file.write(text.encode())

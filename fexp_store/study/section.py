@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 from fexp_store.errors import BadInput
 from fexp_store.options import OutOfBounds, describe, make, relative_to
+
+_MOST = 1000  # sections of a kind
 
 
 @dataclass(frozen=True)
@@ -59,32 +62,46 @@ class Section:
         return BadInput(f"{self.lines.get(key, self.lines[''])}: {sentence}")
 
 
-def sections_of(path: Path, text: str, kind: str, found: Any) -> list[Section]:
+class Lines:
+    """Where sections and keys stand in a study file, in words; the file is searched once."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self._name = path.name
+        self._found: dict[tuple[str, int, str], int] = {}
+        block, counts = "", Counter({"": 1})
+        for line, content in enumerate(text.splitlines(), 1):
+            if opened := _HEADER.match(content):
+                brackets, block = opened.groups()
+                counts[block] += len(brackets) == 2 or not counts[block]
+                self._found.setdefault((block, counts[block] - 1, ""), line)
+            elif named := _KEY.match(content):
+                self._found.setdefault((block, counts[block] - 1, named[1]), line)
+
+    def of(self, kind: str, number: int = 0, key: str = "") -> str:
+        """File and line of a key in the number-th ``[[kind]]``, or of its header if not found."""
+        header = self._found.get((kind, number, ""), 1)
+        return f"{self._name} line {self._found.get((kind, number, key), header)}"
+
+    def of_top(self, key: str) -> str:
+        """File and line of a key before all sections, or of the section of that name."""
+        return self.of("", 0, key) if ("", 0, key) in self._found else self.of(key)
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*[\"']?([\w-]+)")
+_KEY = re.compile(r"\s*[\"']?([\w-]+)")
+
+
+def sections_of(path: Path, lines: Lines, kind: str, found: Any) -> list[Section]:
     """Return the sections of a kind, in the order of the file."""
     if not isinstance(found, list) or not all(isinstance(x, dict) for x in found):
-        raise BadInput(f"{where(path, text, None, 0, kind)}: write {kind} as [[{kind}]].")
+        raise BadInput(f"{lines.of_top(kind)}: write {kind} as [[{kind}]].")
+    if len(found) > _MOST:
+        raise BadInput(f"{path.name} has {len(found)} [[{kind}]]; a study has at most {_MOST}.")
     return [
         Section(
             path.parent,
             values,
-            {key: where(path, text, kind, number, key) for key in ("", *values)},
+            {key: lines.of(kind, number, key) for key in ("", *values)},
         )
         for number, values in enumerate(found)
     ]
-
-
-def where(path: Path, text: str, kind: str | None, number: int, key: str) -> str:
-    """File and line of a key in the number-th ``[[kind]]``, or of its header if not found."""
-    block, count, header = None, -1, 1
-    for line, content in enumerate(text.splitlines(), 1):
-        opened = re.match(r"\s*\[\[?\s*([\w-]+)", content)
-        if opened:
-            block = opened[1]
-            count += block == kind
-            if block == kind and count == number:
-                header = line
-        here = block == kind and (kind is None or count == number)
-        named = re.match(rf"\s*(\[\[?\s*)?[\"']?{re.escape(key)}[\"']?\s*(=|\])", content)
-        if key and named and (here or (kind is None and opened)):
-            return f"{path.name} line {line}"
-    return f"{path.name} line {header}"

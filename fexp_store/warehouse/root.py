@@ -8,11 +8,11 @@ import uuid
 from pathlib import Path
 
 from fexp_store.errors import BadInput, Conflict, Damaged, NotFound
+from fexp_store.outputs import MARKER
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.storage import Storage, storage_of
 
 FORMAT_VERSION = 2
-MARKER = "warehouse.json"
 
 
 def create(path: str | Path) -> Storage:

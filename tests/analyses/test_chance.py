@@ -114,5 +114,7 @@ def test_identity_selective_units_have_a_view_of_their_own(own_copy: Warehouse) 
         select(own_copy, place, Options(factor="gaze"))
     with pytest.raises(BadInput, match="correction must be bonferroni, fdr_bh or none, not 'holm'"):
         select(own_copy, place, Options(correction="holm"))
-    with pytest.raises(BadInput, match="permutations must be a whole number of 0 or more, not -1"):
+    with pytest.raises(
+        BadInput, match="permutations must be a whole number from 0 to 100000, not -1"
+    ):
         select(own_copy, place, Options(permutations=-1))

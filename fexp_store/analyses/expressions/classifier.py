@@ -33,12 +33,13 @@ class Classifier:
         int,
         Meta(
             ge=1,
+            le=100_000,
             description="Principal components, as many as training images or units where there are "
             "fewer; our choice.",
         ),
     ] = 50
     kernel: Annotated[Literal["linear", "rbf"], Meta(description="Kernel; our choice.")] = "linear"
-    C: Annotated[float, Meta(gt=0, description="Penalty of errors; our choice.")] = 1.0
+    C: Annotated[float, Meta(gt=0, le=1e6, description="Penalty of errors; our choice.")] = 1.0
 
 
 @dataclass(frozen=True)

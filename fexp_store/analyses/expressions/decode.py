@@ -28,7 +28,7 @@ class Options(Training):
     """Options of `decode`. The study has shuffled labels; the numbers are our choice."""
 
     shuffles: Annotated[
-        int, Meta(ge=0, description="Repetitions with shuffled labels; our choice.")
+        int, Meta(ge=0, le=100_000, description="Repetitions with shuffled labels; our choice.")
     ] = 100
 
 

@@ -12,6 +12,7 @@ from fexp_store import schemas
 from fexp_store.analyses.expressions.similarity import Table, similarities_of
 from fexp_store.errors import BadInput, Conflict
 from fexp_store.expressions import BASIC, check_expression
+from fexp_store.given import MIB, read_csv
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 
@@ -72,11 +73,7 @@ def add_responses(
     given = (study, observer, kind, stimulus_set)
     for name, value in zip(_LABELS, given, strict=True):
         check_name(name, value)
-    try:
-        listed = pl.read_csv(file)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"{file} is no CSV file that can be read: {reason}.") from None
+    listed = read_csv(file, "The table of responses", 64 * MIB)
     cells = _long(listed, file)
     values = zip(_LABELS, given, strict=True)
     rows = cells.with_columns(

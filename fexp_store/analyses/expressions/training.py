@@ -20,7 +20,9 @@ from fexp_store.warehouse.runs import Run
 class Training(UnitSource, Classifier):
     """Options that decide a trained classifier; results compared must agree in all of them."""
 
-    folds: Annotated[int, Meta(ge=2, description="Folds over identities; our choice.")] = 10
+    folds: Annotated[
+        int, Meta(ge=2, le=10_000, description="Folds over identities; our choice.")
+    ] = 10
 
 
 @dataclass(frozen=True)

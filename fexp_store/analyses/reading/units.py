@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import BadInput, NotFound
+from fexp_store.given import MIB, read_text
 from fexp_store.options import Seed, record
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.networks import registered
@@ -141,12 +142,13 @@ def selected_units(wh: Warehouse, place: Place, run_id: str | None) -> pl.DataFr
 
 
 def _from_file(path: Path, n_units: int) -> NDArray[np.int32]:
-    if not path.is_file():
+    if not path.exists():
         raise NotFound(
             f"{str(path)!r} is neither selective, all or random nor a file with one unit_id a line."
         )
+    words = read_text(path, "The list of units", 64 * MIB).split()
     try:
-        unit_ids = np.unique(np.array(path.read_text("utf-8").split(), dtype=np.int32))
+        unit_ids = np.unique(np.array(words, dtype=np.int32))
     except (ValueError, OverflowError) as error:
         raise BadInput(f"{path} holds something else than unit_ids: {error}.") from None
     if not unit_ids.size or unit_ids[0] < 0 or unit_ids[-1] >= n_units:

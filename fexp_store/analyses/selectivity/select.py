@@ -40,7 +40,8 @@ class Options:
         Literal["none", "fdr_bh", "bonferroni"], Meta(description="For the number of units.")
     ] = "none"
     permutations: Annotated[
-        int, Meta(ge=0, description="Shuffle labels so often, to see what chance selects.")
+        int,
+        Meta(ge=0, le=100_000, description="Shuffle labels so often, to see what chance selects."),
     ] = 0
     seed: Annotated[Seed, Meta(description="Of the permutations.")] = 0
 

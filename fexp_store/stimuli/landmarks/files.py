@@ -10,10 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
+from fexp_store.given import read_csv, read_text
 
 Points = NDArray[np.float64]
 
 N_CSV = 68
+_WHAT = "The landmarks file"
 _COLUMNS = {"file": pl.String, "point": pl.Int32, "x": pl.Float64, "y": pl.Float64}
 
 
@@ -49,21 +51,19 @@ def read_landmark_file(path: Path) -> dict[str, Points]:
     BadInput
         If it cannot be read, or an image has not each of the 68 points once.
     """
+    rows = read_csv(path, _WHAT, infer_schema=False)
     try:
-        rows = pl.read_csv(path, infer_schema=False)
         rows = rows.select(pl.col(name).str.strip_chars().cast(t) for name, t in _COLUMNS.items())
-    except FileNotFoundError:
-        raise BadInput(f"The landmarks file {path} does not exist.") from None
     except pl.exceptions.ColumnNotFoundError:
-        raise BadInput(f"The landmarks file {path} needs the columns file, point, x, y.") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(f"The landmarks file {path} cannot be read: {reason}.") from None
+        raise BadInput(f"{_WHAT} {path} needs the columns file, point, x, y.") from None
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0].removesuffix(".")
+        raise BadInput(f"{_WHAT} {path} cannot be read: {reason}.") from None
     found = {}
     for (file,), part in rows.sort("point").partition_by("file", as_dict=True).items():
         if part["point"].to_list() != list(range(N_CSV)):
             raise BadInput(
-                f"The landmarks file {path} has {part.height} points for {file}; "
+                f"{_WHAT} {path} has {part.height} points for {file}; "
                 f"it needs each of the {N_CSV} points 0 to {N_CSV - 1} once."
             )
         found[str(file)] = _checked(part.select("x", "y").to_numpy(), f"{path}, {file}")
@@ -95,12 +95,12 @@ def read_templates(directory: Path) -> dict[str, Points]:
 
 
 def _template(path: Path) -> Points:
+    lines = read_text(path, "The template").split("\n")
     try:
-        lines = path.read_text("utf-8").split("\n")
         announced = int(lines[0])
         pairs = [[float(value) for value in line.split()] for line in lines[1 : announced + 1]]
         points = np.array(pairs, dtype=np.float64).reshape(announced, 2)
-    except (OSError, ValueError):
+    except ValueError:
         raise BadInput(
             f"The template {path} is not a number of points and then a column and row for each."
         ) from None

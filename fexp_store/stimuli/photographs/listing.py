@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fexp_store.errors import BadInput
 from fexp_store.expressions import check_expression
+from fexp_store.given import TABLE_LIMIT, read_text
 from fexp_store.stimuli.photographs.layouts import Layout
 
 _NAMED = 3  # files that a message names
@@ -133,10 +134,7 @@ def _labels(directory: Path, names: Sequence[str], layout: Layout) -> dict[str, 
             f"there are {len(lists)}."
         )
     path = directory / lists[0]
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (UnicodeDecodeError, OSError):
-        raise BadInput(f"The list of labels {path} is no text that can be read.") from None
+    lines = read_text(path, "The list of labels", TABLE_LIMIT).splitlines()
     labels: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         parts = line.split()

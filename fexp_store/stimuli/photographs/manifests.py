@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fexp_store.errors import BadInput
 from fexp_store.expressions import check_expression
+from fexp_store.given import TABLE_LIMIT, open_file, read_csv
 from fexp_store.stimuli.photographs.listing import Photograph
 
+_WHAT = "The manifest"
+_MOST_ROWS = 10_000_000
 _NEEDED = ("path", "identity", "expression")
 
 
@@ -46,19 +51,27 @@ def read_manifest(path: Path) -> list[Photograph]:
 
 
 def _read(path: Path) -> pl.DataFrame:
-    try:
-        with path.open("rb") as file:
-            parquet = file.read(4) == b"PAR1"
+    with open_file(path, _WHAT) as file:
+        parquet = file.read(4) == b"PAR1"
         if not parquet:
-            return pl.read_csv(path, infer_schema=False)
-        return pl.read_parquet(path).select(pl.all().cast(pl.String))
-    except FileNotFoundError:
-        raise BadInput(f"The manifest {path} does not exist.") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(
-            f"The manifest {path} is no CSV or Parquet file that can be read: {reason}."
-        ) from None
+            return read_csv(path, _WHAT, infer_schema=False)
+        try:
+            found = pq.ParquetFile(file)
+            _check_size(found.metadata, path)
+            table = pl.DataFrame(found.read())
+            return table.select(pl.all().cast(pl.String))
+        except (pl.exceptions.PolarsError, pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0].removesuffix(".")
+            raise BadInput(
+                f"{_WHAT} {path} is no Parquet file that can be read: {reason}."
+            ) from None
+
+
+def _check_size(about: pq.FileMetaData, path: Path) -> None:
+    """Refuse a table that would not fit in memory, before any of it is decompressed."""
+    sizes = (about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    if about.num_rows > _MOST_ROWS or sum(sizes) > TABLE_LIMIT:
+        raise BadInput(f"{_WHAT} {path} claims {about.num_rows} rows, more than are read of one.")
 
 
 def _photograph(number: int, row: dict[str, str | None]) -> Photograph:

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from fexp_store.errors import BadInput
-from fexp_store.options import KeptBits, record
+from fexp_store.options import KeptBits, Memory, record
 from fexp_store.rights import Rights
 from fexp_store.warehouse import networks
 from fexp_store.warehouse.exchange.given import Axes
@@ -62,9 +62,7 @@ class Options(Rights):
     keep_bits: Annotated[
         KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
     ] = None
-    memory: Annotated[
-        float, Meta(gt=0, description="MiB that buffers of activations may have.")
-    ] = 1024.0
+    memory: Memory = 1024.0
 
     @property
     def layer_shape(self) -> tuple[int, ...] | None:
