@@ -1,4 +1,4 @@
-"""``fexp import``: activations that were made elsewhere."""
+"""``fexp import`` and ``fexp export``: activations from and to elsewhere."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from fexp_store.warehouse.place import Place
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command("import")(import_)
+    app.command()(export)
 
 
 @takes(Options)
@@ -47,3 +48,34 @@ def import_(
         messages.print(f"Stored already: {what}; nothing was written.", markup=False)
     else:
         messages.print(f"Stored {what}: {done.bytes / 1e6:.1f} MB.", markup=False)
+
+
+def export(
+    ctx: typer.Context,
+    network: NetworkOption,
+    layer: LayerOption,
+    stimuli: StimuliOption,
+    to: Annotated[Path, typer.Option(help="A new file: .npz, .npy, .nc, .parquet or .csv.")],
+    units: Annotated[
+        str, typer.Option(help="all, selective (see `fexp select`) or a file of unit_ids.")
+    ] = "all",
+) -> None:
+    """Write the activations of a layer, with labels of stimuli and units, for other programs.
+
+    .npz and .nc hold a matrix of stimuli x units and an array for each label (.npy has none);
+    .parquet and .csv hold a row a unit and stimulus.
+
+    Examples
+    --------
+        fexp export --network dlib_face --layer conv4_3 --stimuli faces --to conv4_3.nc
+
+        fexp export -n dlib_face -l conv4_3 -s faces --units selective --to selective.csv
+    """
+    wh, place = open_warehouse(ctx), Place(network, layer, stimuli)
+    chosen = None
+    if units != "all":
+        from fexp_store.analyses.reading.units import choose_units, selection
+
+        chosen = choose_units(wh, place, units, selection(wh, place, stimuli), seed=0)
+    wh.export(*place, to, chosen)
+    messages.print(f"Wrote {to}.", markup=False)

@@ -32,6 +32,8 @@ from fexp_store.warehouse.questions import ask, damage, refusals
 if TYPE_CHECKING:
     from fexp_store.warehouse.exchange.put import Imported
 
+_EXPORT_BYTES = 32 << 20
+
 
 class Warehouse:
     """An open warehouse.
@@ -317,6 +319,44 @@ class Warehouse:
         place = Place(network, layer, stimulus_set)
         return put(self, place, values, make(Options, named), labels)
 
+    def export(
+        self,
+        network: str,
+        layer: str,
+        stimulus_set: str,
+        to: str | Path,
+        units: Sequence[int] | None = None,
+    ) -> None:
+        """Write a layer's activations to a file that other programs read, in bounded memory.
+
+        Parameters
+        ----------
+        to : str or Path
+            A new file. By its ending: .npz and .nc hold ``activation`` of shape
+            (n_stimuli, n_units) and arrays of labels, .npy no labels; .parquet and .csv a row a
+            unit and stimulus with labels. It has its name once it is whole.
+        units : sequence of int, optional
+            unit_ids, in ascending order; all units by default.
+
+        Raises
+        ------
+        NotFound
+            If no activations are stored.
+        BadInput
+            If the file is there already, or is of another format.
+        """
+        from fexp_store.warehouse.exchange.export import export, writer
+        from fexp_store.warehouse.exchange.labelled import labelled
+
+        write, place = writer(Path(to)), Place(network, layer, stimulus_set)
+        stored, stimuli = self._layer(place)
+        unit_ids = _unit_ids(stored, units)
+
+        def blocks() -> Iterator[Matrix]:
+            return self.matrix_blocks(*place, units, block_bytes=_EXPORT_BYTES)
+
+        export(labelled(self, place, stimuli, unit_ids, blocks), Path(to), write)
+
     def _open(self) -> catalog.Opened:
         if self._opened is None or contents.versions(self.storage) != self._opened.versions:
             self.close()
@@ -383,7 +423,7 @@ def _unit_ids(stored: StoredLayer, units: Sequence[int] | None) -> NDArray[np.in
     if units is None:
         return np.arange(stored.n_units, dtype=np.int32)
     ids = np.array(units, np.int32)
-    if np.any(np.diff(ids) <= 0) or np.any((ids < 0) | (ids >= stored.n_units)):
+    if not ids.size or np.any(np.diff(ids) <= 0) or np.any((ids < 0) | (ids >= stored.n_units)):
         last = stored.n_units - 1
         raise BadInput(f"units must ascend, without repeats, from 0 to at most {last}.")
     return ids
