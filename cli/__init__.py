@@ -9,6 +9,7 @@ from fexp_store.cli import (
     networks,
     query,
     responses,
+    status,
     stimuli,
     study,
     warehouse,
@@ -17,6 +18,7 @@ from fexp_store.cli.app import app
 
 for module in (
     warehouse,
+    status,
     stimuli,
     study,
     networks,

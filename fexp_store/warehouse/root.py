@@ -59,21 +59,34 @@ def locate(path: str | Path) -> Storage:
     """
     storage = storage_of(path)
     try:
-        marker = json.loads(storage.read(MARKER))
-        format_version = int(marker["format_version"])
+        version = format_version(storage)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
             f"{storage.location} is no warehouse; "
             f"make one with: fexp -w {shlex.quote(str(path))} init"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{storage.uri(MARKER)} cannot be read: {error}.") from None
-    if format_version > FORMAT_VERSION:
+    if version > FORMAT_VERSION:
         raise Damaged(
-            f"{storage.location} has format {format_version} and this fexp-store reads up to "
+            f"{storage.location} has format {version} and this fexp-store reads up to "
             f"{FORMAT_VERSION}; install a newer fexp-store."
         )
     return storage
+
+
+def format_version(storage: Storage) -> int:
+    """Return the format of a warehouse, as its marker says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it has no marker.
+    Damaged
+        If the marker cannot be read.
+    """
+    try:
+        return int(json.loads(storage.read(MARKER))["format_version"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Damaged(f"{storage.uri(MARKER)} cannot be read: {error}.") from None
 
 
 def is_warehouse(path: str | Path) -> bool:
