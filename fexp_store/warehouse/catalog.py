@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -36,6 +36,8 @@ class Opened:
         Whether that is its state now.
     versions : dict
         Of the tables.
+    broken : dict
+        Sentences on tables that cannot be read, by folder.
     faults : dict
         Sentences on files that are not as they were stored, by path.
     unchecked : dict
@@ -45,6 +47,7 @@ class Opened:
     connection: duckdb.DuckDBPyConnection
     current: bool
     versions: dict[str, int]
+    broken: dict[str, str]
     faults: dict[str, str]
     unchecked: dict[str, str]
 
@@ -153,19 +156,23 @@ def _opened(storage: Storage, connection: duckdb.DuckDBPyConnection) -> Opened:
     examined = contents.examine(
         storage, connection.sql(f"SELECT {', '.join(LISTED)} FROM stored.listed").pl()
     )
-    now = _state(storage, contents.versions(storage), examined.faults, state["broken"])
-    return Opened(connection, now == state, state["versions"], examined.faults, examined.unchecked)
+    broken = {folder: sentence for folder, (sentence, _) in state["broken"].items()}
+    now = _state(storage, contents.versions(storage), examined.faults, broken)
+    return Opened(connection, now == state, state["versions"], broken, *examined)
 
 
 def _state(
-    storage: Storage, versions: dict[str, int], faults: dict[str, str], broken: Iterable[str]
+    storage: Storage, versions: dict[str, int], faults: dict[str, str], broken: dict[str, str]
 ) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "definitions": schemas.fingerprint(),
         "versions": versions,
         "faults": faults,
-        "broken": {folder: contents.signature(storage, folder) for folder in broken},
+        "broken": {
+            folder: [sentence, contents.signature(storage, folder)]
+            for folder, sentence in broken.items()
+        },
     }
 
 

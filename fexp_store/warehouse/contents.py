@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -18,15 +18,18 @@ from fexp_store.errors import Damaged, FexpError
 from fexp_store.warehouse import checked, saved, tables
 from fexp_store.warehouse.activations.foreign import COLUMNS, with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
+from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
 _BY_CONTENT = re.compile(r"part-([0-9a-f]{64})\.parquet")
+_RECORD = ["path", "sha256", *Place._fields]
 _READING = (
     *(FexpError, DeltaError, OSError, ValueError, TypeError),
     *(pa.ArrowException, pl.exceptions.PolarsError),
 )
-LISTED = {"file": pl.String, "bytes": pl.Int64, "sha256": pl.String}
-"""Of each live file: its path in the warehouse, and what the log and our records say of it."""
+LISTED = {"file": pl.String, "bytes": pl.Int64, "sha256": pl.String, "contradiction": pl.String}
+"""Of each live file: its path in the warehouse, what the log and our records say of it, and a
+sentence if they contradict one another."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,16 @@ def read(storage: Storage) -> Contents:
             found.saved[folder] = Kept(columns, keys, tables.files(table))
         except _READING as error:
             found.broken[folder] = _sentence(storage, folder, error)
-    for name in _lost(storage, found.rows.get("runs")):
+    for name in list(_lost(storage, found)):
         found.broken[name] = (
             f"The table {name} is missing. "
             "Restore its folder from a copy, or run again what made it."
         )
-    found.listed = _listed(found)
     if TABLE in found.kept and "fragments" in found.rows:
-        ours = found.rows["fragments"].select("path")
-        files = found.kept[TABLE].files.join(ours, on="path", how="anti")
-        found.foreign = with_ranges(storage, files)
+        kept, ours = found.kept[TABLE], found.rows["fragments"]
+        found.foreign = with_ranges(storage, kept.files.join(ours, on="path", how="anti"))
+        found.kept[TABLE] = replace(kept, files=_by_log_and_record(kept.files, ours))
+    found.listed = _listed(found)
     return found
 
 
@@ -136,9 +139,11 @@ def examine(storage: Storage, files: pl.DataFrame) -> Examined:
     there = storage.signatures(files["file"])
     had = checked.matching(storage, there)
     faults, unchecked = {}, {}
-    for file, size, digest in files.select(*LISTED).iter_rows():
+    for file, size, digest, contradiction in files.select(*LISTED).iter_rows():
         now, name = there.get(file), file if file.isprintable() else ascii(file)
-        if now is None:
+        if contradiction is not None:
+            faults[file] = f"{name} {contradiction} {checked.REMEDY}"
+        elif now is None:
             faults[file] = f"{_absence(storage, file, name)} {checked.REMEDY}"
         elif size is not None and now.size != size:
             faults[file] = f"{name} has {now.size} bytes instead of {size}. {checked.REMEDY}"
@@ -152,7 +157,10 @@ def examine(storage: Storage, files: pl.DataFrame) -> Examined:
 
 def signature(storage: Storage, folder: str) -> str:
     """Return what changes when any file of a table does."""
-    there = storage.signatures(storage.files(folder))
+    try:
+        there = storage.signatures(storage.files(folder))
+    except Damaged:  # a link
+        return ""
     texts = (f"{path} {now.text}\n" for path, now in sorted(there.items()))
     return sha256("".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -173,18 +181,17 @@ def _rows(storage: Storage, name: str, files: pl.DataFrame) -> pl.DataFrame:
 
 
 def _listed(found: Contents) -> pl.DataFrame:
-    fragments = found.rows.get("fragments")
-    digests = {} if fragments is None else dict(fragments.select("path", "sha256").iter_rows())
+    records = _records(found)
     frames = [pl.DataFrame(schema=LISTED | {"table_name": pl.String, "path": pl.String})]
     for folder, kept in (found.kept | found.saved).items():
-        paths = kept.files["path"]
-        known = [digests.get(path) if folder == TABLE else _named(path) for path in paths]
+        known = [_known(folder, row, records) for row in kept.files.iter_rows(named=True)]
         ours = [key for key in kept.keys if folder in found.kept]
         frames.append(
             kept.files.select(
                 pl.format("{}/{}", pl.lit(folder), "path").alias("file"),
                 "bytes",
-                pl.Series("sha256", known, pl.String),
+                pl.Series("sha256", [digest for digest, _ in known], pl.String),
+                pl.Series("contradiction", [said for _, said in known], pl.String),
                 pl.lit(folder).alias("table_name"),
                 "path",
                 *(key for key in ours if key in kept.files.columns),
@@ -193,18 +200,43 @@ def _listed(found: Contents) -> pl.DataFrame:
     return pl.concat(frames, how="diagonal")
 
 
-def _lost(storage: Storage, runs: pl.DataFrame | None) -> Iterator[str]:
+def _by_log_and_record(files: pl.DataFrame, fragments: pl.DataFrame) -> pl.DataFrame:
+    """Add files once more under the place of their record, if the log says another."""
+    place = list(Place._fields)
+    if files.is_empty():
+        return files
+    both = files.drop(place).join(fragments.select("path", *place), on="path")
+    others = both.join(files, on=["path", *place], how="anti")
+    return pl.concat([files, others.select(files.columns)])
+
+
+def _records(found: Contents) -> dict[str, tuple[str, Place]]:
+    """Return SHA-256 and place of our files of activations, by path in their table."""
+    rows = found.rows.get("fragments", pl.DataFrame(schema=_RECORD)).select(_RECORD).iter_rows()
+    return {path: (digest, Place(*place)) for path, digest, *place in rows}
+
+
+def _known(
+    folder: str, row: dict[str, Any], records: dict[str, tuple[str, Place]]
+) -> tuple[str | None, str | None]:
+    """Return the SHA-256 that a file should have, and what contradicts its log, if anything."""
+    if folder != TABLE:
+        found = _BY_CONTENT.fullmatch(row["path"].rpartition("/")[2])
+        return (None if found is None else found.group(1)), None
+    digest, place = records.get(row["path"], (None, None))
+    said = Place(*(row[name] for name in Place._fields))
+    if place is None or place == said:
+        return digest, None
+    return digest, f"is of {said} in the log, and of {place} in the table fragments."
+
+
+def _lost(storage: Storage, found: Contents) -> Iterator[str]:
     """Give the tables that are not there, though a run has seen them."""
-    absent = [n for n in tables.names() if tables.may_be_missing(n) and not storage.names(n)]
-    if absent and runs is not None:
-        seen = [json.loads(text) for text in runs["input_versions"].unique()]
+    readable = (name for name in tables.names() if name not in found.broken)
+    absent = [n for n in readable if tables.may_be_missing(n) and not storage.log(n)]
+    if absent and "runs" in found.rows:
+        seen = [json.loads(text) for text in found.rows["runs"]["input_versions"].unique()]
         yield from (name for name in absent if any(v.get(name, -1) >= 0 for v in seen))
-
-
-def _named(path: str) -> str | None:
-    """Return the SHA-256 that a file is named by."""
-    found = _BY_CONTENT.fullmatch(path.rpartition("/")[2])
-    return None if found is None else found.group(1)
 
 
 def _absence(storage: Storage, file: str, name: str) -> str:

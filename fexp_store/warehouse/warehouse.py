@@ -28,6 +28,7 @@ from fexp_store.warehouse.networks import has_network, registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.plans import touched
 from fexp_store.warehouse.questions import ask, damage, refusals
+from fexp_store.warehouse.saved import FOLDER
 
 if TYPE_CHECKING:
     from fexp_store.warehouse.exchange.put import Imported
@@ -148,7 +149,13 @@ class Warehouse:
 
         Reading a batch raises duckdb.Error or OSError where computing it fails.
         """
-        return ask(self.connection, query, parameters, self._ready)
+        try:
+            return ask(self.connection, query, parameters, self._ready)
+        except BadInput as error:
+            for folder, sentence in self._open().broken.items():
+                if folder.startswith(FOLDER) and folder.rpartition("/")[2] in query:
+                    raise Damaged(sentence) from error  # whose columns nobody can name any more
+            raise
 
     def interrupt(self) -> None:
         """Stop the query that is running in another thread."""

@@ -242,3 +242,20 @@ def test_a_log_that_names_what_is_not_its_own_reads_nothing_else(
     )
     assert_frame_equal(wh.query(query), ingested.query(query))
     assert wh.matrix("dlib", "embedding", "set1").values.shape == (48, 128)
+
+
+def test_a_log_that_says_another_layer_than_our_record_is_not_believed(
+    ingested: Warehouse, own_copy: Warehouse
+) -> None:
+    """One flipped bit in the log would give a layer's numbers another name."""
+    own_copy.close()
+    entry = Path(own_copy.location, "activations", "_delta_log", f"{1:020}.json")
+    content = entry.read_text()
+    assert '"layer":"embedding"' in content
+    entry.write_text(content.replace('"layer":"embedding"', '"layer":"embeddinf"'))
+    wh = Warehouse(own_copy.location)
+    asking = "FROM activations WHERE layer = '{}' AND unit_id = 3".format
+    for query in (NEED[0], asking("embeddinf"), asking("embedding")):
+        with pytest.raises(Damaged, match="embeddinf on set1 in the log, and of dlib embedding on"):
+            wh.query(query)
+    assert_frame_equal(wh.query(NEED[1], asked(NEED[1])), ingested.query(NEED[1], asked(NEED[1])))
