@@ -22,8 +22,13 @@ def write_parquet(path: Path, layer: Labelled) -> None:
     about = {name.encode(): value.encode() for name, value in layer.place.columns.items()}
     batches = _batches(layer)
     first = next(batches)
+    texts = [field.name for field in first.schema if pa.types.is_dictionary(field.type)]
     with pq.ParquetWriter(
-        path, first.schema.with_metadata(about), compression="zstd", write_page_checksum=True
+        path,
+        first.schema.with_metadata(about),
+        compression="zstd",
+        use_dictionary=texts,
+        write_page_checksum=True,
     ) as file:
         file.write_batch(first)
         for batch in batches:
