@@ -35,7 +35,7 @@ def writing(path: Path, *, anew: bool = False) -> Iterator[IO[bytes]]:
     _check(path, target)
     written = target if anew else target.with_name(f".{uuid.uuid4().hex}.partial")
     try:
-        file = written.open("xb")
+        file = written.open("x+b")  # HDF5 reads what it writes
     except FileExistsError:
         raise BadInput(f"{path} is there already; choose another name.") from None
     except (FileNotFoundError, NotADirectoryError):

@@ -126,6 +126,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(
     for name, sentence in (
         ("there.npz", "is there already"),
         ("link.npz", "is there already"),
+        (Path(wh.location, "reports", "out.npz"), "warehouse"),
         ("out.xlsx", "must end in one of"),
         ("nowhere/out.npz", "There is no folder"),
     ):

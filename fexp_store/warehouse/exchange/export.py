@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 from fexp_store.errors import BadInput, FexpError
+from fexp_store.outputs import writing
 from fexp_store.warehouse.exchange.labelled import Labelled
 
-Writer = Callable[[Path, Labelled], None]
+Writer = Callable[[IO[bytes], Labelled], None]
 
 # By ending: module, and what is to be installed for it.
 _FORMATS = {
@@ -50,7 +49,7 @@ def writer(to: Path) -> Writer:
 
 
 def export(layer: Labelled, to: Path, write: Writer) -> None:
-    """Write a layer under another name, and give it its own once it is whole and on the disk."""
+    """Write a layer to a file, which has its name once it is whole."""
     needed = 4 * layer.stimuli.height * layer.units.height
     free = shutil.disk_usage(to.parent).free
     if needed > free:
@@ -58,17 +57,5 @@ def export(layer: Labelled, to: Path, write: Writer) -> None:
             f"The disk of {to.parent} has {free / 1e9:.2f} GB free and {to.name} may need "
             f"{needed / 1e9:.2f} GB; free some space, or export fewer units."
         )
-    with _replacing(to) as temporary:
-        write(temporary, layer)
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex}{target.suffix}")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.rename(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(to) as file:
+        write(file, layer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fexp_store import given
 from fexp_store.errors import BadInput, FexpError
 from fexp_store.warehouse.exchange.source import Source, Wanted
 from fexp_store.warehouse.storage import file_sha256
@@ -61,8 +63,8 @@ def labels_of(path: Path) -> NDArray[np.generic]:
         )
     with _one_sentence(path):
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
-        lines = path.read_text("utf-8").split()
+            return np.load(io.BytesIO(given.read_bytes(path, "The file")), allow_pickle=False)
+        lines = given.read_text(path, "The file", given.TABLE_LIMIT).split()
         return np.array([int(x) for x in lines] if all(map(str.isdigit, lines)) else lines)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -17,32 +16,32 @@ from fexp_store.warehouse.exchange.labelled import Labelled
 _ROWS = 1 << 19
 
 
-def write_parquet(path: Path, layer: Labelled) -> None:
+def write_parquet(file: IO[bytes], layer: Labelled) -> None:
     """Write Parquet; labels that are texts are dictionaries, which take next to no room."""
     about = {name.encode(): value.encode() for name, value in layer.place.columns.items()}
     batches = _batches(layer)
     first = next(batches)
     texts = [field.name for field in first.schema if pa.types.is_dictionary(field.type)]
     with pq.ParquetWriter(
-        path,
+        file,
         first.schema.with_metadata(about),
         compression="zstd",
         use_dictionary=texts,
         write_page_checksum=True,
-    ) as file:
-        file.write_batch(first)
+    ) as rows:
+        rows.write_batch(first)
         for batch in batches:
-            file.write_batch(batch)
+            rows.write_batch(batch)
 
 
-def write_csv(path: Path, layer: Labelled) -> None:
+def write_csv(file: IO[bytes], layer: Labelled) -> None:
     """Write CSV; a number is written such that reading it as float32 gives the same."""
     batches = _batches(layer)
     first = _plain(next(batches))
-    with csv.CSVWriter(path, first.schema) as file:
-        file.write_batch(first)
+    with csv.CSVWriter(file, first.schema) as rows:
+        rows.write_batch(first)
         for batch in batches:
-            file.write_batch(_plain(batch))
+            rows.write_batch(_plain(batch))
 
 
 def _batches(layer: Labelled) -> Iterator[pa.RecordBatch]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5netcdf
 import h5py
@@ -14,26 +13,26 @@ from fexp_store.warehouse.exchange.labelled import Labelled
 _CHUNK_UNITS = 256
 
 
-def write_nc(path: Path, layer: Labelled) -> None:
+def write_nc(file: IO[bytes], layer: Labelled) -> None:
     """Write the activations and a variable for each label; a label that is missing is empty."""
     n_stimuli, n_units = layer.stimuli.height, layer.units.height
-    with h5netcdf.File(path, "w") as file:
-        file.dimensions = {"stimulus": n_stimuli, "unit": n_units}
-        file.attrs.update(layer.place.columns)
+    with h5netcdf.File(file, "w") as root:
+        root.dimensions = {"stimulus": n_stimuli, "unit": n_units}
+        root.attrs.update(layer.place.columns)
         for dimension, frame in (("stimulus", layer.stimuli), ("unit", layer.units)):
             for column in frame:
-                _write_label(file, dimension, column)
+                _write_label(root, dimension, column)
         chunks = (n_stimuli, min(n_units, _CHUNK_UNITS))
-        values = file.create_variable("activation", ("stimulus", "unit"), "f4", chunks=chunks)
+        values = root.create_variable("activation", ("stimulus", "unit"), "f4", chunks=chunks)
         values.attrs["coordinates"] = " ".join([*layer.stimuli.columns, *layer.units.columns])
         for units, block in layer.blocks():
             values[:, units] = block
 
 
-def _write_label(file: Any, dimension: str, column: pl.Series) -> None:
+def _write_label(root: Any, dimension: str, column: pl.Series) -> None:
     if column.dtype == pl.String:
-        variable = file.create_variable(column.name, (dimension,), h5py.string_dtype())
+        variable = root.create_variable(column.name, (dimension,), h5py.string_dtype())
         variable[...] = column.fill_null("").to_numpy()
     else:
         values = column.to_numpy()
-        file.create_variable(column.name, (dimension,), values.dtype, data=values)
+        root.create_variable(column.name, (dimension,), values.dtype, data=values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -15,17 +14,16 @@ from numpy.typing import NDArray
 from fexp_store.warehouse.exchange.labelled import Labelled
 
 
-def write_npy(path: Path, layer: Labelled) -> None:
+def write_npy(file: IO[bytes], layer: Labelled) -> None:
     """Write the activations alone."""
-    with path.open("xb") as file:
-        _write_values(file, layer)
+    _write_values(file, layer)
 
 
-def write_npz(path: Path, layer: Labelled) -> None:
+def write_npz(file: IO[bytes], layer: Labelled) -> None:
     """Write the activations and an array for each label; a label that is missing is empty."""
-    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
-        with archive.open("activation.npy", "w", force_zip64=True) as file:
-            _write_values(file, layer)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open("activation.npy", "w", force_zip64=True) as member:
+            _write_values(member, layer)
         for column in (*layer.stimuli, *layer.units):
             is_text = column.dtype == pl.String
             values = column.fill_null("").to_numpy().astype(str) if is_text else column.to_numpy()
