@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import typer
 
 from fexp_store import Warehouse
@@ -34,15 +36,16 @@ def demo(ctx: typer.Context, output_format: FormatOption = Format.table) -> None
     print_frame(found.summary, output_format)
     network, layer = SHOWN
     if found.sheet is not None:
+        where = shlex.quote(str(settings.warehouse))
         unit = found.unit.row(0, named=True)
         messages.print(
             f"Most selective unit of {network} {layer}: {unit['unit_id']}, which prefers "
             f"{unit['preferred_expression']} (partial eta squared of expression "
             f"{unit['eta_squared_expression']:.2f}).",
             f"The images that drive it most: {found.sheet}",
-            f'Next: fexp -w {settings.warehouse} sql "FROM top_stimuli'
+            f'Next: fexp -w {where} sql "FROM top_stimuli'
             f"('{network}', '{layer}', {unit['unit_id']}, 10)\"",
-            f"or:   cd {settings.warehouse} && duckdb -readonly catalog.duckdb "
+            f"or:   cd {where} && duckdb -readonly catalog.duckdb "
             f"\"FROM expression_anova('{network}', '{layer}', '{STIMULI}')\"",
             sep="\n",
         )

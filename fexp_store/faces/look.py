@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from fexp_store.options import Count, Seed, record
+from fexp_store.options import Seed, record
 
 Size = Annotated[int, Meta(ge=16, le=2048, description="Width and height in pixels.")]
 Greyscale = Annotated[bool, Meta(description="Without colour.")]
@@ -45,4 +45,4 @@ class Look:
     jitter: Jitter = 0.0
     seed: Seed = 0
     background: Annotated[int, Meta(ge=0, le=255)] = 118
-    oversampling: Annotated[Count, Meta(le=6)] = 3
+    oversampling: Annotated[int, Meta(ge=1, le=6)] = 3
