@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from benchmarks.setting import UNITS, add_photographs, new_warehouse, print_table
 from fexp_store import Warehouse
@@ -18,7 +18,7 @@ from fexp_store.ingest import Options, ingest
 from fexp_store.ingest.batches import batches
 from fexp_store.ingest.device import choose
 from fexp_store.networks import registry
-from fexp_store.networks.forward import activations
+from fexp_store.networks.forward import run_layers
 from fexp_store.networks.records import Options as Network
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse.networks import registered
@@ -72,9 +72,10 @@ def bare_loop(wh: Warehouse, options: Options) -> None:
     rows = read_set(wh, "photographs").to_dicts()
     paths = {LAYER: net.paths[LAYER]}
     workers = options.workers or min(8, os.cpu_count() or 1)
-    for batch in batches(wh.storage, rows, net.preprocessing, options.batch_size, workers):
+    size = options.batch_size
+    portions = (rows[first : first + size] for first in range(0, len(rows), size))
+    for batch in batches(wh.storage, portions, net.preprocessing, workers):
+        room = torch.empty(len(batch), UNITS)
         with device.arithmetic():
             x = net.preprocessing.normalise(device.upload(batch))
-            outputs = activations(module, paths, x)
-            room = {LAYER: np.empty((len(batch), UNITS), np.float32)}
-            device.download(outputs, room).finish()
+            run_layers(module, paths, x, lambda _, out, room=room: room.copy_(out.flatten(1)))

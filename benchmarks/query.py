@@ -22,8 +22,8 @@ from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.activations.commit import commit
-from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
-from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.activations.fragment import Portion
+from fexp_store.warehouse.activations.write import Held, write_portion
 from fexp_store.warehouse.place import Place
 
 IDENTITIES = 104
@@ -164,21 +164,15 @@ def _store(wh: Warehouse, array: Path | None, times: int) -> None:
 
 
 def _commit(wh: Warehouse, values: np.ndarray, start: int) -> None:
-    path = new_path(PLACE)
-    size, digest = write_file(wh.storage, stored_path(path), values, start)
-    fragment = Fragment(
+    portion = Portion(
         fragment_id=str(start),
         **PLACE.columns,
-        path=path,
         unit_start=0,
         unit_stop=UNITS,
         stimulus_start=start,
         stimulus_stop=start + len(values),
-        rows=values.size,
-        bytes=size,
-        sha256=digest,
         keep_bits=None,
         precision="fp32",
         run_id="benchmark",
     )
-    commit(wh.storage, [fragment])
+    commit(wh.storage, [write_portion(wh.storage, portion, Held(values))])

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.setting import UNITS, print_table
-from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.activations.fragment import Portion
+from fexp_store.warehouse.activations.write import Held, write_portion
 from fexp_store.warehouse.storage import storage_of
 
 STIMULI = 240
 RUNS = 5
+PORTION = Portion("f", "net", "conv5_3", "set1", 0, UNITS, 0, STIMULI, None, "fp32", "benchmark")
 
 
 def run() -> None:
@@ -26,9 +28,9 @@ def run() -> None:
     for name, array in (("60 % zeros (a ReLU's)", sparse), ("no zeros", dense)):
         with tempfile.TemporaryDirectory() as directory:
             wall, core, size = [], [], 0
-            for number in range(RUNS):
+            for _ in range(RUNS):
                 clocks = time.perf_counter(), time.process_time()
-                size, _ = write_file(storage_of(directory), f"{number}.parquet", array, 0)
+                size = write_portion(storage_of(directory), PORTION, Held(array)).bytes
                 wall.append(time.perf_counter() - clocks[0])
                 core.append(time.process_time() - clocks[1])
             start = time.perf_counter()

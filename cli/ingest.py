@@ -63,6 +63,10 @@ def ingest(
             f"Ran {done.stimuli} stimuli through {network}; stored {done.fragments} fragments, "
             f"{done.bytes / 1e6:.1f} MB."
         )
+    if done.nonfinite:
+        messages.print(
+            f"{done.nonfinite} activations are not finite; analyses leave their units out."
+        )
 
 
 def _only_say(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,25 +14,26 @@ from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.stimuli import images
 from fexp_store.warehouse.storage import Storage
 
+_AHEAD = 2
+
 
 def batches(
     storage: Storage,
-    stimuli: Sequence[dict[str, Any]],
+    batches: Iterable[Sequence[dict[str, Any]]],
     preprocessing: Preprocessing,
-    batch_size: int,
     workers: int,
 ) -> Generator[NDArray[np.uint8], None, None]:
-    """Decode registered stimuli in order, a few batches ahead of whoever consumes them.
+    """Decode batches of registered stimuli, a few ahead of whoever consumes them.
 
     Threads, not processes: Pillow releases the interpreter's lock while it decodes and resizes,
     and a process forked beside the thread pools of DuckDB and Delta could hang.
 
     Parameters
     ----------
-    stimuli : sequence of dict
+    batches : iterable of sequence of dict
         Rows of the view ``stimuli``.
-    batch_size, workers : int
-        Images in a batch, and threads that decode.
+    workers : int
+        Threads that decode.
 
     Yields
     ------
@@ -52,12 +53,16 @@ def batches(
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
-        ahead: deque[Future[NDArray[np.uint8]]] = deque()
-        waiting = iter(stimuli)
-        for first in range(0, len(stimuli), batch_size):
-            n_images = min(batch_size, len(stimuli) - first)
-            while len(ahead) < n_images + 2 * batch_size and (row := next(waiting, None)):
-                ahead.append(pool.submit(decode, row))
-            yield np.stack([ahead.popleft().result() for _ in range(n_images)])
+        ahead: deque[list[Future[NDArray[np.uint8]]]] = deque()
+        for stimuli in batches:
+            ahead.append([pool.submit(decode, stimulus) for stimulus in stimuli])
+            if len(ahead) > _AHEAD:
+                yield _stacked(ahead.popleft())
+        while ahead:
+            yield _stacked(ahead.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stacked(images: list[Future[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+    return np.stack([image.result() for image in images])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
+
+Deliver = Callable[[str, torch.Tensor], None]
 
 
 @dataclass(frozen=True)
@@ -57,50 +59,57 @@ class Device:
             memory_format=torch.channels_last
         )
 
-    def download(
-        self, activations: Mapping[str, torch.Tensor], rows: Mapping[str, NDArray[np.float32]]
-    ) -> Download:
-        """Begin to copy activations to the host.
 
-        Parameters
-        ----------
-        activations : mapping of str to tensor of shape (n_images, ...)
-        rows : mapping of str to ndarray of shape (n_images, n_units), float32
-            Where they go, row-major (channel, row, col), whatever their memory order is; whole
-            once the download is finished.
-        """
-        targets = {
-            key: torch.from_numpy(rows[key]).view(value.shape) for key, value in activations.items()
-        }
-        if self.name != "cuda":
-            for key, value in activations.items():
-                targets[key].copy_(value)
-            return Download({}, targets, None)
-        staged = {
-            # In float32 and row-major before it travels, so that the copy is one block.
-            key: torch.empty(value.shape, pin_memory=True).copy_(
-                value.float().contiguous(), non_blocking=True
-            )
-            for key, value in activations.items()
-        }
-        event = torch.cuda.current_stream().record_event()
-        return Download(staged, targets, event)
-
-
-@dataclass(frozen=True)
 class Download:
-    """Responses on their way to the host; a CUDA device computes the next batch meanwhile."""
+    """The responses of one batch on their way to the host.
 
-    staged: Mapping[str, torch.Tensor]
-    targets: Mapping[str, torch.Tensor]
-    event: torch.cuda.Event | None
+    On a CUDA device they are staged in pinned memory and handed on by `finish`, so that the device
+    computes the next batch meanwhile; elsewhere, and where they are too large to be staged, each is
+    handed on as soon as it is there, so that no two have to be kept.
+
+    Parameters
+    ----------
+    device : Device
+    deliver : callable
+        Called with a layer and its responses, a tensor of shape (n_images, ...).
+    staging : int
+        Bytes that may be staged.
+    """
+
+    def __init__(self, device: Device, deliver: Deliver, staging: int) -> None:
+        self._deliver = deliver
+        self._room = staging if device.name == "cuda" else 0
+        self._staged: dict[str, torch.Tensor] = {}
+        self._event: torch.cuda.Event | None = None
+
+    def take(self, layer: str, response: torch.Tensor) -> None:
+        """Take a response from the network, which may then forget it."""
+        size = 4 * response.numel()
+        if size > self._room:
+            self._deliver(layer, response)
+            return
+        self._room -= size
+        # In float32 and row-major before it travels, so that the copy is one block.
+        self._staged[layer] = torch.empty(response.shape, pin_memory=True).copy_(
+            response.float().contiguous(), non_blocking=True
+        )
+
+    @property
+    def travels(self) -> bool:
+        """Whether something is staged that was not handed on."""
+        return bool(self._staged)
+
+    def sent(self) -> None:
+        """Note that all responses have been taken."""
+        if self._staged:
+            self._event = torch.cuda.current_stream().record_event()
 
     def finish(self) -> None:
-        """Wait for the copy; the rows that `Device.download` was given are then whole."""
-        if self.event is not None:
-            self.event.synchronize()
-            for key, value in self.staged.items():
-                self.targets[key].copy_(value)
+        """Wait for what is staged, and hand it on."""
+        if self._event is not None:
+            self._event.synchronize()
+        for layer in list(self._staged):
+            self._deliver(layer, self._staged.pop(layer))
 
 
 def choose(device: str, precision: str) -> Device:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.ingest.plan import Span
+from fexp_store.ingest.plan import Piece
 from fexp_store.ingest.request import Prepared
 from fexp_store.warehouse import Warehouse
 
@@ -30,53 +30,55 @@ def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFram
     DataFrame
         layer, stimulus_start, stimulus_stop, outcome (hit or miss) and why.
     """
+    here = (prepared.network.network, prepared.stimulus_set)
     rows = []
     for layer in dict.fromkeys(layers):
-        query = schemas.sql("queries")["stored_content"]
-        stored = wh.frame(query, layer=layer).to_dicts()
-        here = (prepared.network.network, prepared.stimulus_set)
-        for fragment in stored:
-            if (fragment["network"], fragment["stimulus_set"]) == here:
-                rows.append(_hit(prepared, layer, fragment))
-        for span in prepared.spans:
-            if layer in {wanted.name for wanted in span.layers}:
-                rows.append(_miss(prepared, layer, span, stored))
+        stored = wh.frame(schemas.sql("queries")["stored_content"], layer=layer).to_dicts()
+        pieces = list(prepared.plan.pieces(prepared.network.layer(layer)))
+        own = [f for f in stored if (f["network"], f["stimulus_set"]) == here]
+        lost = [f for f in own if any(_overlap(piece, f) for piece in pieces)]
+        rows += [_hit(prepared, layer, fragment) for fragment in own if fragment not in lost]
+        for piece in pieces:
+            gone = [f["path"] for f in lost if _overlap(piece, f)]
+            why = f"its file is gone: {gone[0]}" if gone else _why_missing(prepared, piece, stored)
+            rows.append((layer, piece.start, piece.stop, "miss", why))
     frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
     return frame.sort("layer", "stimulus_start", maintain_order=True)
+
+
+def _overlap(piece: Piece, fragment: dict[str, Any]) -> bool:
+    return bool(piece.start < fragment["stimulus_stop"] and fragment["stimulus_start"] < piece.stop)
 
 
 def _hit(prepared: Prepared, layer: str, fragment: dict[str, Any]) -> tuple[Any, ...]:
     start, stop = fragment["stimulus_start"], fragment["stimulus_stop"]
     if fragment["fragment_id"] is None:
         return layer, start, stop, "hit", "stored, in a file that another program wrote"
-    content = prepared.content_id(layer).fragment_id(prepared.images(start, stop))
-    same = content == fragment["fragment_id"]
-    why = f"fragment {content[:12]} is stored" if same else "the stored fragment is of other inputs"
+    content, images = prepared.content_id(layer), prepared.images(start, stop)
+    units = fragment["unit_start"], fragment["unit_stop"]
+    known = {content.fragment_id(images, units), content.fragment_id(images, None)}
+    same = fragment["fragment_id"] in known
+    named = f"fragment {fragment['fragment_id'][:12]} is stored"
+    why = named if same else "the stored fragment is of other inputs"
     return layer, start, stop, "hit" if same else "conflict", why
 
 
-def _miss(
-    prepared: Prepared, layer: str, span: Span, stored: list[dict[str, Any]]
-) -> tuple[Any, ...]:
+def _why_missing(prepared: Prepared, piece: Piece, stored: list[dict[str, Any]]) -> str:
     known = [fragment for fragment in stored if fragment["fragment_id"] is not None]
-    compared = [(_differences(prepared, layer, span, fragment), fragment) for fragment in known]
+    compared = [(_differences(prepared, piece, fragment), fragment) for fragment in known]
     if not compared:
-        why = f"nothing of a layer {layer} is stored"
-    else:
-        differences, nearest = min(compared, key=lambda pair: len(pair[0]))
-        name = f"{nearest['network']} for {nearest['stimulus_set']}"
-        range_ = f"{nearest['stimulus_start']}-{nearest['stimulus_stop']}"
-        why = (
-            f"nearest is {name} {range_}, with other {'; '.join(differences)}"
-            if differences
-            else f"the same content is stored under {name}"
-        )
-    return layer, span.start, span.stop, "miss", why
+        return f"nothing of a layer {piece.layer.name} is stored"
+    differences, nearest = min(compared, key=lambda pair: len(pair[0]))
+    name = f"{nearest['network']} for {nearest['stimulus_set']}"
+    range_ = f"{nearest['stimulus_start']}-{nearest['stimulus_stop']}"
+    if differences:
+        return f"nearest is {name} {range_}, with other {'; '.join(differences)}"
+    return f"the same content is stored under {name}"
 
 
-def _differences(prepared: Prepared, layer: str, span: Span, fragment: dict[str, Any]) -> list[str]:
+def _differences(prepared: Prepared, piece: Piece, fragment: dict[str, Any]) -> list[str]:
     """Name the inputs in which a stored fragment differs from the one that is wanted."""
-    wanted = asdict(prepared.content_id(layer))
+    wanted = asdict(prepared.content_id(piece.layer.name))
     found = [
         key
         for key in ("architecture", "weights_sha256", "keep_bits", "precision")
@@ -88,15 +90,15 @@ def _differences(prepared: Prepared, layer: str, span: Span, fragment: dict[str,
         for key in sorted(new)
         if new[key] != old[key]
     ]
-    return found + _other_images(prepared, span, fragment)
+    return found + _other_images(prepared, piece, fragment)
 
 
-def _other_images(prepared: Prepared, span: Span, fragment: dict[str, Any]) -> list[str]:
+def _other_images(prepared: Prepared, piece: Piece, fragment: dict[str, Any]) -> list[str]:
     first = fragment["stimulus_start"]
     there = dict(enumerate(fragment["images"], first))
-    here = dict(enumerate(prepared.images(span.start, span.stop), span.start))
+    here = dict(enumerate(prepared.images(piece.start, piece.stop), piece.start))
     if not there.keys() & here.keys():
-        return [f"stimuli ({span.start}-{span.stop} here)"]
+        return [f"stimuli ({piece.start}-{piece.stop} here)"]
     other = sorted(i for i in here if there.get(i) != here[i])
     if not other:
         return []

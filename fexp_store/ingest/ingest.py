@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from fexp_store.errors import FexpError
 from fexp_store.ingest.preflight import check_disk, preflight
-from fexp_store.ingest.request import Options, prepare
+from fexp_store.ingest.request import Options, Prepared, prepare
 from fexp_store.ingest.write import Writer
 from fexp_store.options import plain
 from fexp_store.progress import Started, silent
 from fexp_store.warehouse import Warehouse, runs
+from fexp_store.warehouse.activations.fragment import Fragment
+
+if TYPE_CHECKING:
+    from fexp_store.ingest.device import Device
+    from fexp_store.networks.registry import Network
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,14 @@ class Ingested:
         Fragments that were committed.
     bytes : int
         Bytes of their files.
+    nonfinite : int
+        Activations in them that are not finite.
     """
 
     stimuli: int
     fragments: int
     bytes: int
+    nonfinite: int
 
 
 def ingest(
@@ -43,8 +53,9 @@ def ingest(
 ) -> Ingested:
     """Store the activations of some layers of a network for a stimulus set.
 
-    What is stored already is skipped. Two processes may ingest the same thing at once: every
-    activation is stored once. A kill at any moment loses only spans that were not committed.
+    What is stored already is skipped, and what is missing is run until nothing is. Two processes
+    may ingest the same thing at once: every activation is stored once. A kill at any moment loses
+    only pieces that were not committed.
 
     Parameters
     ----------
@@ -60,16 +71,17 @@ def ingest(
     NotFound
         If the network, a layer or the stimulus set is not registered.
     BadInput
-        If an image or the weights cannot be used.
+        If an image or the weights cannot be used, or activations are not finite.
     Conflict
         If a layer is stored with another precision or other keep_bits.
+    FexpError
+        If the disk is too small, the memory of the device is, or something stays missing.
     """
     prepared = prepare(wh, network, layers, stimulus_set, options or Options())
-    if not prepared.spans:
-        return Ingested(0, 0, 0)
+    if not prepared.plan:
+        return Ingested(0, 0, 0, 0)
     # torch takes seconds to import, and what is stored already needs none.
     from fexp_store.ingest.device import choose
-    from fexp_store.ingest.run import run_spans
     from fexp_store.networks.registry import load
 
     options = prepared.options
@@ -78,8 +90,49 @@ def ingest(
     net = load(wh, prepared.network)
     key = {"network": network, "layers": list(layers), "stimulus_set": stimulus_set}
     run = runs.begin(wh.storage, "ingest", key, plain(options) | {"device": device.name})
-    n_stimuli = sum(span.stimuli for span in prepared.spans)
     writer = Writer(wh.storage, prepared, run)
-    written = run_spans(prepared, net, device, writer, started(n_stimuli))
+    n_stimuli, written = _run_all(wh, prepared, net, device, writer, started)
     runs.record_end(wh.storage, run)
-    return Ingested(n_stimuli, len(written), sum(fragment.bytes for fragment in written))
+    return Ingested(
+        stimuli=n_stimuli,
+        fragments=len(written),
+        bytes=sum(fragment.bytes for fragment in written),
+        nonfinite=sum(fragment.nonfinite for fragment in written),
+    )
+
+
+def _run_all(
+    wh: Warehouse,
+    prepared: Prepared,
+    net: Network,
+    device: Device,
+    writer: Writer,
+    started: Started,
+) -> tuple[int, list[Fragment]]:
+    """Make passes over what the newest log lacks until it lacks nothing."""
+    from fexp_store.ingest.run import run_pass
+
+    n_stimuli, written = 0, []
+    while prepared.plan:
+        n_stimuli += prepared.plan.stimuli
+        written += run_pass(prepared, net, device, writer, started(prepared.plan.stimuli))
+        before = sum(prepared.plan.raw_bytes.values())
+        prepared = prepare(
+            wh,
+            prepared.network.network,
+            [layer.name for layer in prepared.plan.missing],
+            prepared.stimulus_set,
+            prepared.options,
+        )
+        if sum(prepared.plan.raw_bytes.values()) >= before:
+            raise FexpError(_stuck(prepared))
+    return n_stimuli, written
+
+
+def _stuck(prepared: Prepared) -> str:
+    piece = next(piece for layer in prepared.plan.missing for piece in prepared.plan.pieces(layer))
+    return (
+        f"Stimuli {piece.start} to {piece.stop - 1} of {prepared.network.network} "
+        f"{piece.layer.name} for {prepared.stimulus_set} are still missing, though they were just "
+        "stored; is another program changing the warehouse? Look with: fexp verify"
+    )

@@ -1,27 +1,24 @@
-"""What an ingest has to do: which stimuli of which layers are not stored yet, in which portions."""
+"""What an ingest has to do: pieces that are missing, and the batches of images that fill them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import heapq
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cached_property
 
-from fexp_store.warehouse.activations.fragment import FRAGMENT_BYTES, ROW_BYTES
+from fexp_store.warehouse.activations import grid
+from fexp_store.warehouse.activations.grid import Range
 from fexp_store.warehouse.networks import Layer
-
-# One span is filled while the one before is written; one batch is computed while the one before is
-# copied into its span. Each takes 4 bytes an activation.
-_COPIES = 2
-_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Span:
-    """A range of stimuli to run, and the layers that miss it: one fragment for each of them."""
+class Piece:
+    """What is missing of one cell of a layer's grid: it becomes one fragment."""
 
+    layer: Layer
     start: int
     stop: int
-    layers: tuple[Layer, ...]
 
     @property
     def stimuli(self) -> int:
@@ -29,83 +26,89 @@ class Span:
         return self.stop - self.start
 
     @property
-    def units(self) -> int:
-        """Number of units of all its layers."""
-        return sum(layer.units for layer in self.layers)
+    def bytes(self) -> int:
+        """Bytes of its activations as float32."""
+        return 4 * self.layer.units * self.stimuli
 
 
-def plan(
-    layers: Sequence[Layer],
-    stored: Mapping[str, Sequence[tuple[int, int]]],
-    n_stimuli: int,
-    memory: int,
-    batch_size: int,
-) -> list[Span]:
-    """Cut what is missing into spans.
+@dataclass(frozen=True)
+class Batch:
+    """A range of stimuli that goes through the network, and the pieces that take a part of it."""
+
+    start: int
+    stop: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def full(self) -> tuple[Piece, ...]:
+        """The pieces of which this is the last batch."""
+        return tuple(piece for piece in self.pieces if piece.stop <= self.stop)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is missing of a set's activations; nothing is listed before it is asked for.
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Layers that are wanted.
-    stored : mapping of str to sequence of (int, int)
-        Layer name -> half-open ranges of stimuli that are stored, sorted and disjoint.
+    missing : mapping of Layer to sequence of (int, int)
+        Half-open ranges of stimuli that are not stored, sorted and disjoint.
     n_stimuli : int
         Size of the stimulus set.
-    memory : int
-        Bytes that the buffers of activations may have together.
     batch_size : int
-        Images in a batch, if memory allows.
-
-    Returns
-    -------
-    list of Span
-        In order of stimuli. Every missing (layer, stimulus) is in exactly one span. What
-        `buffer_bytes` says of it is at most `memory`, and its largest file at most
-        `FRAGMENT_BYTES` uncompressed, but a span has at least one stimulus.
+        Images in a batch.
     """
-    missing = {layer: _complement(stored.get(layer.name, ()), n_stimuli) for layer in layers}
-    edges = sorted({edge for ranges in missing.values() for both in ranges for edge in both})
-    spans: list[Span] = []
-    for start, stop in pairwise(edges):
-        wanted = tuple(layer for layer, ranges in missing.items() if _within(start, ranges))
-        if wanted:
-            spans += _portions(start, stop, wanted, memory, batch_size)
-    return spans
 
+    missing: Mapping[Layer, list[Range]]
+    n_stimuli: int
+    batch_size: int
 
-def batch_images(layers: Iterable[Layer], memory: int, batch_size: int) -> int:
-    """Return how many images a batch may have: few, where layers are large for the memory."""
-    units = sum(layer.units for layer in layers)
-    return max(1, min(batch_size, memory // (2 * _COPIES * _BYTES * units)))
+    def __bool__(self) -> bool:
+        return any(self.missing.values())
 
+    def pieces(self, layer: Layer) -> Iterator[Piece]:
+        """Return what is missing of a layer, in order of stimuli."""
+        for start, stop in grid.pieces(layer.units, self.missing[layer]):
+            yield Piece(layer, start, stop)
 
-def buffer_bytes(span: Span, batch_size: int) -> int:
-    """Return the bytes of the buffers that a span of stimuli and its batches take."""
-    return _COPIES * _BYTES * span.units * (span.stimuli + min(batch_size, span.stimuli))
+    def batches(self) -> Iterator[Batch]:
+        """Return the batches that have to be run, in order of stimuli.
 
+        A batch begins at a multiple of the batch size, whatever is stored: an activation depends
+        on the images it is computed with in its last bits, and so never on what was there before.
+        """
+        ahead = heapq.merge(*map(self.pieces, self.missing), key=lambda piece: piece.start)
+        piece = next(ahead, None)
+        pieces: tuple[Piece, ...] = ()
+        stop = 0
+        while pieces or piece is not None:
+            if not pieces and piece is not None:
+                stop = max(stop, piece.start - piece.start % self.batch_size)
+            start, stop = stop, min(stop + self.batch_size, self.n_stimuli)
+            while piece is not None and piece.start < stop:
+                pieces, piece = (*pieces, piece), next(ahead, None)
+            yield Batch(start, stop, pieces)
+            pieces = tuple(piece for piece in pieces if piece.stop > stop)
 
-def _span_stimuli(layers: Sequence[Layer], memory: int, batch_size: int) -> int:
-    """Return how many stimuli one span may have for these layers."""
-    units = [layer.units for layer in layers]
-    batch = batch_images(layers, memory, batch_size)
-    by_memory = memory // (_COPIES * _BYTES * sum(units)) - batch
-    by_file = FRAGMENT_BYTES // (ROW_BYTES * max(units))
-    return max(1, min(by_memory, by_file))
+    @cached_property
+    def stimuli(self) -> int:
+        """Stimuli that go through the network."""
+        return sum(batch.stop - batch.start for batch in self.batches())
 
+    @cached_property
+    def fragments(self) -> int:
+        """Pieces, and so files that are written."""
+        return sum(1 for layer in self.missing for _ in self.pieces(layer))
 
-def _portions(
-    start: int, stop: int, layers: tuple[Layer, ...], memory: int, batch_size: int
-) -> list[Span]:
-    # Equal portions: a last fragment of a few stimuli would be slower to read than its size.
-    count = -(-(stop - start) // _span_stimuli(layers, memory, batch_size))
-    cuts = [start + (stop - start) * i // count for i in range(count + 1)]
-    return [Span(a, b, layers) for a, b in pairwise(cuts)]
+    @property
+    def raw_bytes(self) -> dict[Layer, int]:
+        """Bytes of the missing activations of each layer as float32."""
+        return {
+            layer: 4 * layer.units * sum(stop - start for start, stop in ranges)
+            for layer, ranges in self.missing.items()
+        }
 
-
-def _complement(ranges: Sequence[tuple[int, int]], n_stimuli: int) -> list[tuple[int, int]]:
-    edges = [0, *(edge for both in ranges for edge in both), n_stimuli]
-    return [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if a < b]
-
-
-def _within(start: int, ranges: Iterable[tuple[int, int]]) -> bool:
-    return any(a <= start < b for a, b in ranges)
+    @cached_property
+    def open_bytes(self) -> int:
+        """Most bytes of pieces that are being filled at one time."""
+        return max((sum(p.bytes for p in b.pieces) for b in self.batches()), default=0)

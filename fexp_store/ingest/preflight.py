@@ -9,12 +9,10 @@ from pathlib import Path
 
 from fexp_store import schemas
 from fexp_store.errors import FexpError
-from fexp_store.ingest.plan import batch_images, buffer_bytes
+from fexp_store.ingest.buffers import CHUNK_BYTES, WRITING_BYTES, room
 from fexp_store.ingest.request import Prepared
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.activations.fragment import ROW_GROUP_ROWS
 
-_WRITING = 3 * 4 * ROW_GROUP_ROWS * 2  # the columns of a row group, and their pages
 _UNKNOWN_RATIO = 1.0  # of bytes on disk to raw bytes, where nothing of a layer is stored yet
 
 
@@ -31,7 +29,9 @@ class Preflight:
     disk_bytes : int
         Bytes expected on disk: from what is stored of the same layer, else the raw bytes.
     buffer_bytes : int
-        Most bytes that the buffers of activations take at a time.
+        Most bytes of memory that the buffers of activations take at a time.
+    scratch_bytes : int
+        Most bytes that scratch files take at a time, beside `disk_bytes`.
     free_bytes : int
         Free bytes of the disk.
     """
@@ -41,6 +41,7 @@ class Preflight:
     raw_bytes: int
     disk_bytes: int
     buffer_bytes: int
+    scratch_bytes: int
     free_bytes: int
 
 
@@ -49,23 +50,18 @@ def preflight(wh: Warehouse, prepared: Prepared) -> Preflight:
     query = schemas.sql("queries")["stored_ratios"]
     stored = wh.frame(query, network=prepared.network.network)
     ratios = dict(stored.select("layer", "ratio").iter_rows())
-    files = [
-        (layer.name, 4 * layer.units * span.stimuli)
-        for span in prepared.spans
-        for layer in span.layers
-    ]
-    on_disk = sum(raw * ratios.get(layer, _UNKNOWN_RATIO) for layer, raw in files)
-    options = prepared.options
-    buffers = [
-        buffer_bytes(span, batch_images(span.layers, options.memory_bytes, options.batch_size))
-        for span in prepared.spans
-    ]
+    plan = prepared.plan
+    on_disk = sum(
+        raw * ratios.get(layer.name, _UNKNOWN_RATIO) for layer, raw in plan.raw_bytes.items()
+    )
+    held = min(plan.open_bytes, room(prepared.options.memory_bytes))
     return Preflight(
-        stimuli=sum(span.stimuli for span in prepared.spans),
-        fragments=len(files),
-        raw_bytes=sum(raw for _, raw in files),
+        stimuli=plan.stimuli,
+        fragments=plan.fragments,
+        raw_bytes=sum(plan.raw_bytes.values()),
         disk_bytes=round(on_disk),
-        buffer_bytes=max(buffers, default=0),
+        buffer_bytes=held,
+        scratch_bytes=plan.open_bytes - held,
         free_bytes=wh.storage.free(),
     )
 
@@ -78,11 +74,18 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     FexpError
         If more bytes are expected than are free.
     """
-    if found.disk_bytes > found.free_bytes:
+    elsewhere = wh.storage.scratch_free()
+    needed = found.disk_bytes + (found.scratch_bytes if elsewhere is None else 0)
+    if needed > found.free_bytes:
         raise FexpError(
             f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs "
-            f"about {found.disk_bytes / 1e9:.2f} GB; free some space, take fewer layers, or "
-            "--keep-bits."
+            f"about {needed / 1e9:.2f} GB; free some space, take fewer layers, or --keep-bits."
+        )
+    if elsewhere is not None and found.scratch_bytes > elsewhere:
+        raise FexpError(
+            f"The disk of FEXP_SCRATCH has {elsewhere / 1e9:.2f} GB free and this needs "
+            f"{found.scratch_bytes / 1e9:.2f} GB; free some space, take fewer layers, or give "
+            "more --memory."
         )
 
 
@@ -96,18 +99,16 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     from fexp_store.networks.forward import widest_module
     from fexp_store.networks.registry import meta_module  # imports torch, which counts
 
-    if not prepared.spans:
+    if not prepared.plan:
         return _resident()
     module, preprocessing = meta_module(prepared.network)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
-    options = prepared.options
-    span = max(prepared.spans, key=lambda s: buffer_bytes(s, 0))
-    images = min(span.stimuli, batch_images(span.layers, options.memory_bytes, options.batch_size))
+    options, plan = prepared.options, prepared.plan
+    images = min(options.batch_size, plan.n_stimuli)
     batch = images * widest_module(module, preprocessing.size)
-    buffers = min(2, len(prepared.spans)) * 4 * span.units * span.stimuli
+    buffers = min(plan.open_bytes, room(options.memory_bytes)) + CHUNK_BYTES + WRITING_BYTES
     copies = 1 if prepared.network.seed is not None else 2
-    running = weights + batch + buffers + _WRITING
-    return _resident() + max(copies * weights, running)
+    return _resident() + max(copies * weights, weights + batch + buffers)
 
 
 def _resident() -> int:

@@ -10,10 +10,11 @@ from msgspec import Meta
 
 from fexp_store import schemas
 from fexp_store.errors import Conflict
-from fexp_store.ingest.plan import Span, plan
+from fexp_store.ingest.plan import Piece, Plan
 from fexp_store.options import Count, KeptBits, Memory, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
+from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
 from fexp_store.warehouse.networks import Registered, registered
@@ -39,6 +40,10 @@ class Options:
     workers: Annotated[
         Count | None, Meta(description="Threads that decode images; by default up to 8.")
     ] = None
+    allow_nonfinite: Annotated[
+        bool,
+        Meta(description="Store activations that are not finite; analyses leave their units out."),
+    ] = False
 
     @property
     def memory_bytes(self) -> int:
@@ -55,14 +60,14 @@ class Prepared:
     network : Registered
     stimuli : list of dict
         All rows of the stimulus set, in order.
-    spans : list of Span
-        What is missing; empty if everything is stored.
+    plan : Plan
+        What is missing.
     options : Options
     """
 
     network: Registered
     stimuli: list[dict[str, Any]]
-    spans: list[Span]
+    plan: Plan
     options: Options
 
     @property
@@ -80,6 +85,11 @@ class Prepared:
             keep_bits=self.options.keep_bits,
             precision=self.options.precision,
         )
+
+    def fragment_id(self, piece: Piece) -> str:
+        """Return the content id of the fragment that a piece becomes."""
+        images = self.images(piece.start, piece.stop)
+        return self.content_id(piece.layer.name).fragment_id(images, (0, piece.layer.units))
 
     def images(self, start: int, stop: int) -> list[str]:
         """Return the hashes of the images of a range of stimuli."""
@@ -102,11 +112,14 @@ def prepare(
     wanted = [row.layer(name) for name in dict.fromkeys(layers)]
     stimuli = read_set(wh, stimulus_set).to_dicts()
     _check_stored_alike(wh, row, layers, stimulus_set, options)
-    units = {Place(network, layer.name, stimulus_set): layer.units for layer in wanted}
-    ranges = stored_ranges(wh.storage, tables.open_table(wh.storage, TABLE), units)
-    stored = {place.layer: found for place, found in ranges.items()}
-    spans = plan(wanted, stored, len(stimuli), options.memory_bytes, options.batch_size)
-    return Prepared(row, stimuli, spans, options)
+    places = {Place(network, layer.name, stimulus_set): layer for layer in wanted}
+    units = {place: layer.units for place, layer in places.items()}
+    stored = stored_ranges(wh.storage, tables.open_table(wh.storage, TABLE), units)
+    missing = {
+        layer: grid.complement(stored.get(place, []), len(stimuli))
+        for place, layer in places.items()
+    }
+    return Prepared(row, stimuli, Plan(missing, len(stimuli), options.batch_size), options)
 
 
 def _check_stored_alike(

@@ -1,30 +1,23 @@
-"""Writing a span of activations: one file per layer, one commit for all of them."""
+"""Writing pieces of activations: one file for each, one commit for those that are full at once."""
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fexp_store.errors import FexpError
-from fexp_store.ingest.plan import Span
+from fexp_store.ingest.plan import Piece
 from fexp_store.ingest.request import Prepared
 from fexp_store.warehouse import runs
 from fexp_store.warehouse.activations.commit import commit, discard
-from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
-from fexp_store.warehouse.activations.write import round_mantissa, write_file
-from fexp_store.warehouse.networks import Layer
-from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.activations.fragment import Fragment, Portion
+from fexp_store.warehouse.activations.write import Source, write_portion
 from fexp_store.warehouse.runs import Run
 from fexp_store.warehouse.storage import Storage
 
 
 @dataclass
 class Writer:
-    """Stores spans of one ingest and records its run before the first of them.
+    """Stores pieces of one ingest and records its run before the first of them.
 
     Parameters
     ----------
@@ -38,78 +31,47 @@ class Writer:
     run: Run
     _recorded: bool = field(default=False, init=False)
 
-    def store(self, span: Span, buffers: Mapping[str, NDArray[np.float32]]) -> list[Fragment]:
-        """Write and commit a span.
-
-        Parameters
-        ----------
-        buffers : mapping of str to ndarray of shape (n_stimuli, n_units), float32
-            By layer; rounded in place if bits are dropped.
+    def store(self, sources: Mapping[Piece, Source]) -> list[Fragment]:
+        """Write and commit pieces.
 
         Returns
         -------
         list of Fragment
-            Those committed; empty where another process was first.
+            Those committed; empty where another process was first. On failure no file of the
+            pieces is left, and nothing of them is visible.
 
         Raises
         ------
-        FexpError
-            If the disk is full. No file of the span is left, and nothing of it is visible.
+        BadInput
+            If an activation is not finite, unless the options allow it.
         """
-        paths = {layer: new_path(self._place(layer)) for layer in span.layers}
+        allow = self.prepared.options.allow_nonfinite
+        written: list[Fragment] = []
         try:
-            written = [self._write(span, layer, paths[layer], buffers) for layer in span.layers]
-            self._record_start()
+            for piece, source in sources.items():
+                portion = self._portion(piece)
+                fragment = write_portion(self.storage, portion, source, allow_nonfinite=allow)
+                written.append(fragment)
+            if not self._recorded:
+                runs.record_start(self.storage, self.run)
+                self._recorded = True
             return commit(self.storage, written)
-        except BaseException as error:
-            discard(self.storage, list(paths.values()))
-            if _is_disk_full(error):
-                raise FexpError(
-                    f"The disk of {self.storage.location} is full; what was committed before "
-                    "stays. Free some space and run the same command to go on."
-                ) from error
+        except BaseException:
+            discard(self.storage, [fragment.path for fragment in written])
             raise
 
-    def _write(
-        self, span: Span, layer: Layer, path: str, buffers: Mapping[str, NDArray[np.float32]]
-    ) -> Fragment:
-        values = buffers[layer.name]
-        options = self.prepared.options
-        if options.keep_bits is not None:
-            round_mantissa(values, options.keep_bits)
-        size, digest = write_file(self.storage, stored_path(path), values, span.start)
-        images = self.prepared.images(span.start, span.stop)
-        return Fragment(
-            fragment_id=self.prepared.content_id(layer.name).fragment_id(images),
-            network=self.prepared.network.network,
-            layer=layer.name,
-            stimulus_set=self.prepared.stimulus_set,
-            path=path,
+    def _portion(self, piece: Piece) -> Portion:
+        prepared = self.prepared
+        return Portion(
+            fragment_id=prepared.fragment_id(piece),
+            network=prepared.network.network,
+            layer=piece.layer.name,
+            stimulus_set=prepared.stimulus_set,
             unit_start=0,
-            unit_stop=layer.units,
-            stimulus_start=span.start,
-            stimulus_stop=span.stop,
-            rows=values.size,
-            bytes=size,
-            sha256=digest,
-            keep_bits=options.keep_bits,
-            precision=options.precision,
+            unit_stop=piece.layer.units,
+            stimulus_start=piece.start,
+            stimulus_stop=piece.stop,
+            keep_bits=prepared.options.keep_bits,
+            precision=prepared.options.precision,
             run_id=self.run.run_id,
         )
-
-    def _place(self, layer: Layer) -> Place:
-        name = self.prepared.network.network
-        return Place(name, layer.name, self.prepared.stimulus_set)
-
-    def _record_start(self) -> None:
-        if not self._recorded:
-            runs.record_start(self.storage, self.run)
-            self._recorded = True
-
-
-def _is_disk_full(error: BaseException) -> bool:
-    number = error.errno if isinstance(error, OSError) else None
-    # delta-rs gives the operating system's words, not its number.
-    return number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left on device" in str(
-        error
-    )

@@ -17,10 +17,13 @@ class _Stop(Exception):  # the pass has what it came for
     """Ends a forward pass once every wanted module has put out its activations."""
 
 
-def activations(
-    module: nn.Module, paths: Mapping[str, str], x: torch.Tensor, *, in_place: bool = False
-) -> dict[str, torch.Tensor]:
-    """Run a network on a batch and return what some of its modules put out.
+def run_layers(
+    module: nn.Module,
+    paths: Mapping[str, str],
+    x: torch.Tensor,
+    take: Callable[[str, torch.Tensor], None],
+) -> None:
+    """Run a network on a batch and hand over what some of its modules put out, as it comes.
 
     Parameters
     ----------
@@ -29,20 +32,18 @@ def activations(
     paths : mapping of str to str
         Layer name -> path of a submodule.
     x : tensor of shape (n_images, 3, height, width)
-    in_place : bool
-        Whether a later module may work in place on an output, which is then copied at once.
-
-    Returns
-    -------
-    dict of str to tensor
-        Layer name -> output, of shape (n_images, channels, height, width) or (n_images, units).
+    take : callable
+        Called with a layer name and its output, of shape (n_images, channels, height, width) or
+        (n_images, units), which it copies at once: a later module may work on it in place. So no
+        two outputs have to be kept.
     """
-    outputs: dict[str, torch.Tensor] = {}
+    taken: set[str] = set()
 
     def keep(layer: str) -> Hook:
         def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-            outputs[layer] = output.clone() if in_place else output
-            if len(outputs) == len(paths):
+            take(layer, output)
+            taken.add(layer)
+            if len(taken) == len(paths):
                 raise _Stop
 
         return hook
@@ -53,6 +54,18 @@ def activations(
                 module(x)
         except _Stop:
             pass
+
+
+def activations(
+    module: nn.Module, paths: Mapping[str, str], x: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Return what `run_layers` hands over, by layer name."""
+    outputs: dict[str, torch.Tensor] = {}
+
+    def keep(layer: str, output: torch.Tensor) -> None:
+        outputs[layer] = output.clone()
+
+    run_layers(module, paths, x, keep)
     return outputs
 
 

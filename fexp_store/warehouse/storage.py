@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
+from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -143,6 +144,26 @@ class LocalStorage:
             except BaseException:
                 target.unlink(missing_ok=True)
                 raise
+
+    def scratch(self) -> IO[bytes]:
+        """Give a file to write to and read from that has no name: a kill leaves nothing of it.
+
+        It is below ``.local`` of the warehouse, or in the folder that ``FEXP_SCRATCH`` names.
+        """
+        return TemporaryFile(dir=self._scratch())
+
+    def scratch_free(self) -> int | None:
+        """Return how many bytes scratch files can still have; None if `free` says that too."""
+        folder = self._scratch()
+        if folder.stat().st_dev == Path(self.location).stat().st_dev:
+            return None
+        return shutil.disk_usage(folder).free
+
+    def _scratch(self) -> Path:
+        named = os.environ.get("FEXP_SCRATCH")
+        folder = Path(named) if named else self._path(".local/scratch")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def names(self, path: str = "") -> list[str]:
         """Return the sorted names of what a folder holds; none if it is not there."""

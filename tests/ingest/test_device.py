@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from fexp_store import BadInput
 from fexp_store.ingest import Options
-from fexp_store.ingest.device import Device, choose
+from fexp_store.ingest.device import Device, Download, choose
 from fexp_store.networks.architectures.dlib_face import LAYERS, PREPROCESSING, DlibFaceResNet
 from fexp_store.networks.forward import activations
 
@@ -17,6 +18,10 @@ def small() -> torch.nn.Module:
     torch.manual_seed(0)
     convolution = torch.nn.Conv2d(3, 4, 3, padding=1)
     return torch.nn.Sequential(convolution, torch.nn.ReLU()).eval()
+
+
+def fill(rows: NDArray[np.float32], response: torch.Tensor) -> None:
+    torch.from_numpy(rows).view(response.shape).copy_(response)
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8), np.uint8)
@@ -54,7 +59,7 @@ def test_rows_are_row_major_whatever_the_memory_order_of_a_response() -> None:
     response = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5)
     rows = np.full((2, 60), np.nan, np.float32)
     shuffled = response.contiguous(memory_format=torch.channels_last)
-    device.download({"a": shuffled}, {"a": rows}).finish()
+    Download(device, lambda _, value: fill(rows, value), 0).take("a", shuffled)
     assert (rows.ravel() == np.arange(120)).all()
 
 
@@ -65,7 +70,7 @@ def test_bf16_is_computed_in_bf16_and_stored_as_float32() -> None:
         out = activations(small(), {"relu": "1"}, x)["relu"]
     assert out.dtype == torch.bfloat16
     rows = np.empty((2, 4 * 64), np.float32)
-    device.download({"relu": out}, {"relu": rows}).finish()
+    Download(device, lambda _, value: fill(rows, value), 0).take("relu", out)
     assert (rows == out.float().flatten(1).numpy()).all()
 
 

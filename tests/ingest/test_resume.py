@@ -32,8 +32,13 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
 ) -> None:
     add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 20))
     registry.add(empty, "dlib", Network(architecture="dlib_face", untrained=True))
-    arguments = ["ingest", "-n", "dlib", "-l", "conv1", "-s", "set1", "--memory", "8"]
-    command = [sys.executable, "-m", "fexp_store.cli", "-w", empty.location, *arguments]
+    arguments = ["-w", empty.location, "ingest", "-n", "dlib", "-l", "conv1", "-s", "set1"]
+    code = (
+        "import sys; from fexp_store.cli import app\n"
+        "from fexp_store.warehouse.activations import grid\n"
+        "grid.FRAGMENT_BYTES = 8 << 20; app(sys.argv[1:])"  # cells of 12 stimuli
+    )
+    command = [sys.executable, "-c", code, *arguments, "--memory", "8", "--batch-size", "8"]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not list((Path(empty.location) / "activations").rglob("*.parquet")):
@@ -41,13 +46,13 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
         time.sleep(0.01)
     child.send_signal(signal.SIGINT)
     _, words = child.communicate(timeout=60)
-    assert child.returncode == 1
+    assert child.returncode == 130, words
     assert "run the same command to go on" in words
     assert "Traceback" not in words
     assert orphans(empty.storage, 0) == []
     stored = empty.frame("SELECT count(DISTINCT stimulus_id) FROM activations").item()
     assert 0 < stored < 120
-    done = fexp("-w", empty.location, *arguments)
+    done = fexp(*arguments, "--batch-size", "1")
     assert f"Ran {120 - stored} stimuli" in done.stderr
     assert empty.frame("SELECT count(*) FROM activations").item() == 120 * 165_888
 
@@ -77,7 +82,7 @@ def test_the_expected_size_follows_what_is_stored_of_the_layer(
 
 def test_an_ingest_that_the_disk_cannot_hold_is_refused(ready: Warehouse) -> None:
     with pytest.raises(FexpError, match=r"has 1\.00 GB free and this needs about 2\.00 GB"):
-        check_disk(ready, Preflight(1, 1, 0, 2_000_000_000, 0, 1_000_000_000))
+        check_disk(ready, Preflight(1, 1, 0, 1_500_000_000, 0, 500_000_000, 1_000_000_000))
 
 
 def reasons(wh: Warehouse, network: str, stimulus_set: str) -> list[tuple[str, str]]:

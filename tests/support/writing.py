@@ -14,8 +14,8 @@ from PIL import Image
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse import tables
-from fexp_store.warehouse.activations.fragment import Fragment, new_path, stored_path
-from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.activations import write
+from fexp_store.warehouse.activations.fragment import Fragment, Portion
 from fexp_store.warehouse.place import Place
 
 Fexp = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,26 +53,19 @@ def write_photographs(
 def write_fragment(
     wh: Warehouse, values: NDArray[np.float32], start: int, place: Place, run: str = "r"
 ) -> Fragment:
-    path = new_path(place)
-    size, digest = write_file(wh.storage, stored_path(path), values, start)
     n_stimuli, n_units = values.shape
-    return Fragment(
+    portion = Portion(
         fragment_id="f",
-        network=place.network,
-        layer=place.layer,
-        stimulus_set=place.stimulus_set,
-        path=path,
+        **place.columns,
         unit_start=0,
         unit_stop=n_units,
         stimulus_start=start,
         stimulus_stop=start + n_stimuli,
-        rows=values.size,
-        bytes=size,
-        sha256=digest,
         keep_bits=None,
         precision="fp32",
         run_id=run,
     )
+    return write.write_portion(wh.storage, portion, write.Held(values), allow_nonfinite=True)
 
 
 def state(wh: Warehouse) -> tuple[dict[str, int], set[Path]]:

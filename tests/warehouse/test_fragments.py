@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.writing import state, write_fragment
 
-from fexp_store import Warehouse
+from fexp_store import BadInput, Warehouse
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.activations.commit import commit, discard
-from fexp_store.warehouse.activations.fragment import ContentId
-from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.activations.fragment import ContentId, Fragment, Portion
+from fexp_store.warehouse.activations.write import Held, write_portion
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import file_sha256, storage_of
 
@@ -34,12 +34,42 @@ def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
 HERE = Place("net", "conv1:pre", "set1")
 
 
+def portion(n_stimuli: int, n_units: int, start: int = 0, keep_bits: int | None = None) -> Portion:
+    stimuli = (start, start + n_stimuli)
+    return Portion("f", *HERE, 0, n_units, *stimuli, keep_bits, "fp32", "r")
+
+
+def written(
+    directory: Path,
+    values: NDArray[np.float32],
+    start: int = 0,
+    keep_bits: int | None = None,
+    *,
+    allow_nonfinite: bool = False,
+) -> Fragment:
+    what = portion(*values.shape, start, keep_bits)
+    storage = storage_of(directory)
+    return write_portion(storage, what, Held(values), allow_nonfinite=allow_nonfinite)
+
+
 def test_a_file_is_sorted_checksummed_and_holds_whole_units_in_a_row_group(tmp_path: Path) -> None:
     values = relu_like(240, 10_000)
-    path = tmp_path / "f.parquet"
-    size, digest = write_file(storage_of(tmp_path), path.name, values, 100)
-    assert (size, digest) == (path.stat().st_size, file_sha256(path))
+    fragment = written(tmp_path, values, 100)
+    path = tmp_path / "activations" / fragment.path
+    assert (fragment.bytes, fragment.sha256) == (path.stat().st_size, file_sha256(path))
+    assert (fragment.rows, fragment.nonfinite) == (values.size, 0)
     file = pq.ParquetFile(path)
+    said = {k.decode(): v.decode() for k, v in file.metadata.metadata.items()}
+    assert said == {
+        "fexp.fragment_id": "f",
+        "fexp.network": "net",
+        "fexp.layer": "conv1:pre",
+        "fexp.stimulus_set": "set1",
+        "fexp.unit_start": "0",
+        "fexp.unit_stop": "10000",
+        "fexp.stimulus_start": "100",
+        "fexp.stimulus_stop": "340",
+    }
     groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
     assert len(groups) == 3
     assert all(group.num_rows % 240 == 0 for group in groups)
@@ -60,15 +90,42 @@ def test_a_file_is_sorted_checksummed_and_holds_whole_units_in_a_row_group(tmp_p
 
 def test_the_long_table_is_little_larger_than_its_non_zero_values(tmp_path: Path) -> None:
     values = relu_like(240, 20_000)
-    size, _ = write_file(storage_of(tmp_path), "f.parquet", values, 0)
-    assert size <= 1.25 * np.count_nonzero(values) * 4
+    assert written(tmp_path, values).bytes <= 1.25 * np.count_nonzero(values) * 4
+
+
+class Breaking:
+    """A source that fails in its second block."""
+
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        if start:
+            raise OSError("the disk is gone")
+        return np.zeros((stop - start, 240), np.float32)
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "f.parquet"
-    with pytest.raises(NotImplementedError):
-        write_file(storage_of(tmp_path), path.name, relu_like(3, 5).astype(str), 0)
-    assert not path.exists()
+    with pytest.raises(OSError, match="the disk is gone"):
+        write_portion(storage_of(tmp_path), portion(240, 10_000), Breaking())
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_named_and_not_written(tmp_path: Path, value: float) -> None:
+    values = relu_like(240, 10_000)
+    values[7, 6000] = values[3, 9000] = value
+    with pytest.raises(BadInput, match=rf"unit 6000 for stimulus 107 is {value}; nothing of stimu"):
+        written(tmp_path, values, 100)
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    assert written(tmp_path, values, 100, allow_nonfinite=True).nonfinite == 2
+
+
+def test_what_rounding_makes_infinite_is_not_finite(tmp_path: Path) -> None:
+    values = relu_like(5, 20)
+    values[2, 4] = np.finfo(np.float32).max
+    assert written(tmp_path, values).nonfinite == 0
+    with pytest.raises(BadInput, match=r"unit 4 for stimulus 2 is inf \(with 7 bits kept\)"):
+        written(tmp_path, values, keep_bits=7)
+    assert values[2, 4] == np.finfo(np.float32).max  # the source is not changed
+    assert written(tmp_path, values, keep_bits=7, allow_nonfinite=True).nonfinite == 1
 
 
 def test_a_fragment_is_visible_once_it_is_committed(empty: Warehouse) -> None:
@@ -157,9 +214,18 @@ CONTENT = ContentId("w", "a", "p", "conv1", None, "fp32")
     ],
 )
 def test_every_input_is_part_of_a_fragments_identity(changed: dict[str, object]) -> None:
-    images = ["i1", "i2"]
-    before = CONTENT.fragment_id(images)
-    assert replace(CONTENT).fragment_id(list(images)) == before
-    assert replace(CONTENT, **changed).fragment_id(images) != before  # type: ignore[arg-type]
-    assert CONTENT.fragment_id(["i2", "i1"]) != before
-    assert CONTENT.fragment_id(["i1"]) != before
+    images, units = ["i1", "i2"], (0, 10)
+    before = CONTENT.fragment_id(images, units)
+    assert replace(CONTENT).fragment_id(list(images), units) == before
+    assert replace(CONTENT, **changed).fragment_id(images, units) != before  # type: ignore[arg-type]
+    assert CONTENT.fragment_id(["i2", "i1"], units) != before
+    assert CONTENT.fragment_id(["i1"], units) != before
+    assert CONTENT.fragment_id(images, (0, 11)) != before
+    assert CONTENT.fragment_id(images, (1, 10)) != before
+
+
+def test_the_ids_of_earlier_versions_are_known() -> None:
+    # As version 0.1 wrote it, before the range of units was a part of it.
+    assert CONTENT.fragment_id(["i1", "i2"], None) == (
+        "42b0302681890e45250aabeaf51f8ff8c16a65ea2a2f686305568693ec8d0cad"
+    )

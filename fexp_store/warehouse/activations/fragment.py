@@ -12,26 +12,23 @@ from fexp_store.warehouse.place import Place
 
 TABLE = "activations"
 ROW_GROUP_ROWS = 1 << 20
-ROW_BYTES = 12  # two int32 ids and a float32, uncompressed
-FRAGMENT_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
-class Fragment:
-    """One row of the table ``fragments``; see its schema for the columns."""
+class Portion:
+    """A range of units x a range of stimuli of a layer, and by what run and from what it is made.
+
+    See the schema of the table ``fragments`` for the fields.
+    """
 
     fragment_id: str
     network: str
     layer: str
     stimulus_set: str
-    path: str
     unit_start: int
     unit_stop: int
     stimulus_start: int
     stimulus_stop: int
-    rows: int
-    bytes: int
-    sha256: str
     keep_bits: int | None
     precision: str
     run_id: str
@@ -40,6 +37,34 @@ class Fragment:
     def place(self) -> Place:
         """Whose activations these are."""
         return Place(self.network, self.layer, self.stimulus_set)
+
+    @property
+    def units(self) -> int:
+        """Number of units."""
+        return self.unit_stop - self.unit_start
+
+    @property
+    def stimuli(self) -> int:
+        """Number of stimuli."""
+        return self.stimulus_stop - self.stimulus_start
+
+    @property
+    def in_file(self) -> dict[str, str]:
+        """What the file says of itself, in the key-value metadata of Parquet."""
+        names = ("fragment_id", *Place._fields)
+        ranges = ("unit_start", "unit_stop", "stimulus_start", "stimulus_stop")
+        return {f"fexp.{name}": str(getattr(self, name)) for name in (*names, *ranges)}
+
+
+@dataclass(frozen=True)
+class Fragment(Portion):
+    """One row of the table ``fragments``: a portion and the file that holds it."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    nonfinite: int
 
 
 @dataclass(frozen=True)
@@ -63,19 +88,19 @@ class ContentId:
     keep_bits: int | None
     precision: str
 
-    def fragment_id(self, image_sha256s: Sequence[str]) -> str:
-        """Return the SHA-256 that names this content for these images, in order."""
+    def fragment_id(self, image_sha256s: Sequence[str], units: tuple[int, int] | None) -> str:
+        """Return the SHA-256 that names this content for these images, in order.
+
+        Parameters
+        ----------
+        image_sha256s : sequence of str
+        units : (int, int) or None
+            Half-open range of units; None gives the id that earlier versions gave all units.
+        """
         record = asdict(self) | {"images": list(image_sha256s)}
+        if units is not None:
+            record |= {"units": units}
         return sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def cells(units: int, n_stimuli: int) -> list[tuple[int, int]]:
-    """Return the half-open ranges of stimuli that the fragments of a layer have.
-
-    They depend on nothing but the layer, so that ingests that know nothing of one another agree.
-    """
-    size = max(1, FRAGMENT_BYTES // (4 * units))
-    return [(start, min(start + size, n_stimuli)) for start in range(0, n_stimuli, size)]
 
 
 def units_a_group(n_stimuli: int) -> int:

@@ -45,6 +45,10 @@ class Cell:
         """Return a half-open range of units, of shape (n_stimuli, n_units)."""
         return self._read(first, last) if self._whole is None else self._whole[:, first:last]
 
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return units, see `fexp_store.warehouse.activations.write.Source`."""
+        return self.units(start, stop).T
+
     def sha256(self) -> str:
         """Return the hash of the activations as float32, sorted by unit and then stimulus."""
         digest = sha256()

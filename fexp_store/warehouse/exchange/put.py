@@ -13,16 +13,10 @@ import numpy as np
 from fexp_store.errors import Conflict, FexpError, NotFound
 from fexp_store.options import plain
 from fexp_store.warehouse import networks, runs, tables
+from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import commit, discard, stored_ranges
-from fexp_store.warehouse.activations.fragment import (
-    TABLE,
-    ContentId,
-    Fragment,
-    cells,
-    new_path,
-    stored_path,
-)
-from fexp_store.warehouse.activations.write import write_file
+from fexp_store.warehouse.activations.fragment import TABLE, ContentId, Fragment, Portion
+from fexp_store.warehouse.activations.write import write_portion
 from fexp_store.warehouse.exchange import readers
 from fexp_store.warehouse.exchange.cell import Cell, read
 from fexp_store.warehouse.exchange.declared import Options, declare
@@ -95,7 +89,7 @@ def _store(this: _Import) -> Imported:
     table = tables.open_table(this.wh.storage, TABLE)
     units = {this.place: n_units}
     stored = stored_ranges(this.wh.storage, table, units).get(this.place, [])
-    missing = [part for cell in cells(n_units, n_stimuli) for part in _less(cell, stored)]
+    missing = list(grid.pieces(n_units, grid.complement(stored, n_stimuli)))
     if stored:
         _check_same(this)
     if not missing:
@@ -146,25 +140,19 @@ def _write(this: _Import, start: int, stop: int, run_id: str) -> Fragment:
         keep_bits=keep_bits,
         precision=IMPORTED,
     )
-    path = new_path(this.place)
-    size, digest = write_file(
-        this.wh.storage, stored_path(path), cell.units(0, cell.n_units), start
-    )
-    return Fragment(
-        fragment_id=content.fragment_id(this.images[start:stop]),
+    units = (0, cell.n_units)
+    portion = Portion(
+        fragment_id=content.fragment_id(this.images[start:stop], units),
         **this.place.columns,
-        path=path,
-        unit_start=0,
-        unit_stop=cell.n_units,
+        unit_start=units[0],
+        unit_stop=units[1],
         stimulus_start=start,
         stimulus_stop=stop,
-        rows=cell.n_units * (stop - start),
-        bytes=size,
-        sha256=digest,
         keep_bits=keep_bits,
         precision=IMPORTED,
         run_id=run_id,
     )
+    return write_portion(this.wh.storage, portion, cell)
 
 
 def _check_same(this: _Import) -> None:
@@ -215,19 +203,6 @@ def _arranged(
     given = arrange(source, options.axes, options.layer_shape, rows, options.memory_bytes)
     check_units(source, given.n_units)
     return given
-
-
-def _less(cell: tuple[int, int], stored: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield what of a range is not stored; `stored` is sorted."""
-    start, stop = cell
-    for first, last in stored:
-        if first >= stop:
-            break
-        if start < first:
-            yield start, first
-        start = max(start, last)
-    if start < stop:
-        yield start, stop
 
 
 def _check_disk(wh: Warehouse, needed: int) -> None:
