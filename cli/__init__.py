@@ -12,6 +12,7 @@ from fexp_store.cli import (
     status,
     stimuli,
     study,
+    verify,
     warehouse,
 )
 from fexp_store.cli.app import app
@@ -19,6 +20,7 @@ from fexp_store.cli.app import app
 for module in (
     warehouse,
     status,
+    verify,
     stimuli,
     study,
     networks,

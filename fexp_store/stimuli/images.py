@@ -14,6 +14,7 @@ from PIL import Image
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.given import read_bytes
+from fexp_store.warehouse.sets import kept_path
 from fexp_store.warehouse.storage import Storage, inside
 
 MAX_PIXELS = 100_000_000
@@ -85,8 +86,8 @@ def read(path: Path) -> bytes:
 def keep(storage: Storage, content: bytes) -> str:
     """Store an image in the warehouse's ``images/`` under its hash, and return the hash."""
     digest = sha256(content).hexdigest()
-    if not storage.exists(_kept(digest)):
-        storage.write(_kept(digest), content)
+    if not storage.exists(kept_path(digest)):
+        storage.write(kept_path(digest), content)
     return digest
 
 
@@ -115,8 +116,8 @@ def read_registered(
         If this machine does not know where the set's images are.
     """
     wanted, name = stimulus["image_sha256"], stimulus["stimulus_set"]
-    if storage.exists(_kept(wanted)):
-        place, content = storage.uri(_kept(wanted)), storage.read(_kept(wanted))
+    if storage.exists(kept_path(wanted)):
+        place, content = storage.uri(kept_path(wanted)), storage.read(kept_path(wanted))
     elif stimulus["file"] is None or name not in image_roots:
         raise NotFound(
             f"This machine does not know where the images of {name} are; "
@@ -140,7 +141,3 @@ def pixels(
     content = read_registered(storage, stimulus, image_roots)
     name = stimulus["file"] or f"stimulus {stimulus['stimulus_id']}"
     return np.asarray(decode(content, name).convert("RGB"))
-
-
-def _kept(image_sha256: str) -> str:
-    return f"images/{image_sha256[:2]}/{image_sha256}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import polars as pl
@@ -15,19 +14,7 @@ from fexp_store.rights import UNKNOWN, Rights
 from fexp_store.stimuli.recipe import Data, difference, of_older_rows
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
-
-_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "stimulus_id": pl.Int32,
-    "image_sha256": pl.String,
-    "file": pl.String,
-    "identity": pl.String,
-    "expression": pl.String,
-    "source": pl.String,
-    "morph_from": pl.String,
-    "morph_to": pl.String,
-    "morph_level": pl.Float64,
-    "attributes": pl.Map(pl.String, pl.String),
-}
+from fexp_store.warehouse.sets import OWN, set_sha256
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ def stimulus(
 
 def own(row: dict[str, Any]) -> dict[str, Any]:
     """Return what `stimulus` had made of a row that was read: not what holds for its whole set."""
-    return {column: row[column] for column in _SCHEMA}
+    return {column: row[column] for column in OWN}
 
 
 def register(
@@ -115,13 +102,13 @@ def register(
         If the name is taken by another set, or the set has another licence or citation.
     """
     check_name("stimulus set", name)
-    set_sha256 = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    digest = set_sha256(rows)
 
     def taken() -> bool:
         stored = stored_set(wh, name)
         if stored is None:
             return False
-        if stored["set_sha256"] != set_sha256:
+        if stored["set_sha256"] != digest:
             raise Conflict(
                 f"A stimulus set {name} with other images or labels is registered already; "
                 "sets never change, so choose another name."
@@ -130,8 +117,8 @@ def register(
         return True
 
     written = None if recipe is None else json.dumps(recipe, sort_keys=True)
-    whole = {"stimulus_set": name, "set_sha256": set_sha256, "recipe": written, **plain(rights)}
-    frame = pl.DataFrame(rows, schema=_SCHEMA).with_columns(
+    whole = {"stimulus_set": name, "set_sha256": digest, "recipe": written, **plain(rights)}
+    frame = pl.DataFrame(rows, schema=OWN).with_columns(
         pl.lit(value, pl.String).alias(column) for column, value in whole.items()
     )
     return tables.append(wh.storage, "stimuli", frame, key=f"stimuli/{name}", unless=taken)

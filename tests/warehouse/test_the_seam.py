@@ -81,6 +81,8 @@ ENGINES = {
         "write_deltalake(storage.table(name))",
         "write_deltalake(table)",
     },
+    "warehouse/verify/files.py": {"pq.ParquetFile(source)", "storage.open(path)"},
+    "warehouse/verify/logs.py": {"pq.ParquetFile(storage.open(path))", "storage.open(path)"},
     "warehouse/warehouse.py": {
         "pl.scan_parquet([self.storage.uri(file) for file in files['file']])"
     },
@@ -89,7 +91,9 @@ ENGINES = {
 # Outside the package warehouse, what is told where something is, other than in words.
 TOLD = {
     "cli/shell.py": {"wh.storage.local('sql_history')"},
-    "stimuli/images.py": {"storage.uri(_kept(wanted))"},  # the name of an image in messages
+    "cli/demo.py": {"settings.warehouse"},  # what to type next
+    "cli/verify.py": {"settings.warehouse"},  # its marker may be gone
+    "stimuli/images.py": {"storage.uri(kept_path(wanted))"},  # the name of an image in messages
     "study/demo.py": {"wh.storage.uri(sheet)"},  # what the demo says that it wrote
 }
 
