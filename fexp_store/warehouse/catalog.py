@@ -193,12 +193,12 @@ def _write(connection: duckdb.DuckDBPyConnection, storage: Storage) -> None:
     for statements in (schemas.sql("parts"), schemas.views(), schemas.sql("macros")):
         for statement in statements.values():
             connection.execute(statement)
-    _show_saved(connection, found, faults)
     _comment(connection)
     connection.execute(
         "CREATE TABLE stored.catalog_state AS SELECT ? AS state", [json.dumps(state)]
     )
     connection.execute("COMMIT")
+    _show_saved(connection, found, faults)  # one that cannot be shown would undo everything above
     # Closing would write the file too, but says nothing if it cannot.
     connection.execute("CHECKPOINT catalog")
 
@@ -235,15 +235,21 @@ def _show_saved(
 ) -> None:
     connection.execute("CREATE SCHEMA saved")
     counts = "run_id IN (SELECT run_id FROM stored.newest_runs WHERE kind = 'query')"
+    broken = {name: said for name, said in found.broken.items() if name not in schemas.tables()}
     for folder, kept in found.saved.items():
-        view = f"saved.{identifier(folder.rpartition('/')[2])}"
-        scan = _scan(connection, folder, kept, faults)
-        connection.execute(f"CREATE VIEW {view} AS FROM ({scan}) WHERE {counts}")
-    for folder, sentence in found.broken.items():
-        if folder not in schemas.tables():
-            view = f"saved.{identifier(folder.rpartition('/')[2])}"
-            fails = scans.failing(sentence, {"run_id": "VARCHAR"})
-            connection.execute(f"CREATE VIEW {view} AS {fails}")
+        try:
+            scan = _scan(connection, folder, kept, faults)
+            connection.execute(f"CREATE VIEW {_view(folder)} AS FROM ({scan}) WHERE {counts}")
+        except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+            said = " ".join(str(error).split("\n\n")[0].split())
+            broken[folder] = f"The columns of {folder} cannot be shown ({said})."
+    for folder, sentence in broken.items():
+        fails = scans.failing(sentence, {"run_id": "VARCHAR"})
+        connection.execute(f"CREATE VIEW {_view(folder)} AS {fails}")
+
+
+def _view(folder: str) -> str:
+    return f"saved.{identifier(folder.rpartition('/')[2])}"
 
 
 def _scan(

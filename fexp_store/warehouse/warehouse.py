@@ -212,7 +212,8 @@ class Warehouse:
         Damaged
             If one is missing, or is not the file that was stored.
         """
-        opened = self._hashed([file for file in files if file in self._open().unchecked])
+        unchecked = self._open().unchecked
+        opened = self._hashed([file for file in files if file in unchecked])
         for file in files:
             if file in opened.faults:
                 raise Damaged(opened.faults[file])

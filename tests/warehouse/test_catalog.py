@@ -7,20 +7,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from deltalake.transaction import AddAction
 from polars.testing import assert_frame_equal
 from support.bare import WAYS, bare
 from support.writing import write_fragment
 
-from fexp_store import Warehouse, schemas
+from fexp_store import FexpError, Warehouse, schemas
 from fexp_store.warehouse import catalog, checked, saved
 from fexp_store.warehouse.place import Place
 
@@ -218,3 +220,34 @@ def test_saved_results_have_the_columns_and_types_of_their_query(
     found = own_copy.frame("FROM saved.mine")
     assert_frame_equal(found.drop("run_id"), own_copy.frame(query))
     assert found["run_id"].to_list() == [run]
+
+
+HOSTILE_COLUMNS = {
+    "no run": ["x"],
+    "quotes": ["a'b", 'a"b', "a]b", "run_id"],
+    "an attack": ["x INTEGER); COPY (SELECT 1) TO 'canary'; --", "run_id"],
+    "the column of files": ["fexp_file", "filename", "run_id"],
+    "a line break": ["a\nb", "run_id"],
+}
+
+
+@pytest.mark.parametrize("columns", HOSTILE_COLUMNS.values(), ids=HOSTILE_COLUMNS)
+def test_a_saved_result_of_odd_columns_costs_itself_at_most(
+    ingested: Warehouse,
+    own_copy: Warehouse,
+    columns: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = saved.save(own_copy, "mine", "SELECT 1 AS x", {})
+    rows = pa.table([[run if column == "run_id" else "1"] for column in columns], names=columns)
+    write_deltalake(own_copy.storage.uri("results/saved/theirs"), rows)
+    wh = Warehouse(own_copy.location)
+    assert_frame_equal(wh.frame(QUESTION), ingested.frame(QUESTION))
+    assert wh.frame("SELECT x FROM saved.mine").item() == 1
+    with suppress(FexpError):
+        assert wh.query("FROM saved.theirs").columns == columns
+    assert not list(tmp_path.rglob("canary"))
+    assert (Path(wh.location) / catalog.FILE_NAME).stat().st_size > 0
+    assert catalog.FILE_NAME in checked.known(wh.storage)
