@@ -61,8 +61,6 @@ class Architecture:
         Used when no file is given.
     build_convolutions : callable, optional
         Returns the module without its fully connected layers, for a file that lacks them.
-    in_place : bool
-        Whether modules may work in place on another's output, so that activations must be copied.
     """
 
     name: str
@@ -73,4 +71,3 @@ class Architecture:
     read_weights: Callable[[Path], Mapping[str, NDArray[Any]]]
     published: PublishedWeights | None = None
     build_convolutions: Callable[[], nn.Module] | None = None
-    in_place: bool = False

@@ -34,14 +34,11 @@ class Network:
     paths : mapping of str to str
         Layer name -> path of the module whose output it is.
     preprocessing : Preprocessing
-    in_place : bool
-        See `fexp_store.networks.architecture.Architecture`.
     """
 
     module: nn.Module
     paths: Mapping[str, str]
     preprocessing: Preprocessing
-    in_place: bool
 
 
 def add(wh: Warehouse, name: str, options: Options) -> bool:
@@ -108,7 +105,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
             "restore the file, or register them under another name."
         )
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    return Network(module, arch.layers, preprocessing, arch.in_place)
+    return Network(module, arch.layers, preprocessing)
 
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:

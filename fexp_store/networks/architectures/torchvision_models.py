@@ -44,7 +44,6 @@ def architecture(model: str) -> Architecture:
         training="object",
         read_weights=partial(read_own, network=model, build=build),
         published=published_weights(model, weights.name),
-        in_place=True,
     )
 
 
