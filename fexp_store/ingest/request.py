@@ -11,18 +11,19 @@ from msgspec import Meta
 from fexp_store import schemas
 from fexp_store.errors import Conflict
 from fexp_store.ingest.plan import Piece, Plan
-from fexp_store.options import Count, KeptBits, Memory, record
+from fexp_store.options import Count, record
 from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
+from fexp_store.warehouse.activations.storing import Storing
 from fexp_store.warehouse.networks import Registered, registered
 from fexp_store.warehouse.place import Place
 
 
 @record
-class Options:
+class Options(Storing):
     """How an ingest runs; precision and keep_bits are part of what a fragment is."""
 
     device: Annotated[
@@ -33,22 +34,9 @@ class Options:
         Literal["fp32", "tf32", "bf16"], Meta(description="Arithmetic of the forward pass.")
     ] = "fp32"
     batch_size: Annotated[Count, Meta(description="Images in one forward pass.")] = 32
-    memory: Memory = 1024.0
-    keep_bits: Annotated[
-        KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
-    ] = None
     workers: Annotated[
         Count | None, Meta(description="Threads that decode images; by default up to 8.")
     ] = None
-    allow_nonfinite: Annotated[
-        bool,
-        Meta(description="Store activations that are not finite; analyses leave their units out."),
-    ] = False
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes that buffers of activations may have."""
-        return max(1, round(self.memory * (1 << 20)))
 
 
 @dataclass(frozen=True)

@@ -300,3 +300,26 @@ def test_the_command_says_what_it_stored(
     other = fexp(*command, "--axes", "CHWN")
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert np.array_equal(wh.matrix("theirs", "top", "faces").values, values)
+
+
+@pytest.mark.parametrize("form", ["npy", "npy_of_columns", "hdf5"])
+def test_little_memory_gives_the_same_file_and_content(
+    wh: Warehouse, tmp_path: Path, form: str
+) -> None:
+    many = np.random.default_rng(1).normal(size=(N, 200_000)).astype(np.float32)
+    file = WRITERS[form](tmp_path, many, images(wh))
+    wh.put("much", "top", "faces", file)
+    wh.put("little", "top", "faces", file, memory=4)
+    rows = wh.frame("SELECT fragment_id, rows FROM fragments ORDER BY ALL").rows()
+    assert len(set(rows)) == 1
+    assert np.array_equal(wh.matrix("little", "top", "faces").values, many)
+
+
+def test_what_is_not_finite_is_stored_if_that_is_said(wh: Warehouse) -> None:
+    x = _with(np.nan)
+    x[0, 0] = 1e39
+    wh.put("theirs", "top", "faces", x, allow_nonfinite=True)
+    found = wh.matrix("theirs", "top", "faces").values
+    assert np.array_equal(found, np.where(x > 1e38, np.inf, x), equal_nan=True)
+    assert wh.frame("SELECT nonfinite FROM fragments").item() == 2
+    assert wh.put("theirs", "top", "faces", x, allow_nonfinite=True).fragments == 0

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from fexp_store.errors import BadInput
-from fexp_store.options import KeptBits, Memory, record
+from fexp_store.options import record
 from fexp_store.rights import Rights
 from fexp_store.warehouse import networks
-from fexp_store.warehouse.exchange.given import Axes
+from fexp_store.warehouse.activations.storing import Storing
 from fexp_store.warehouse.networks import IMPORTED, Layer, Registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
+Axes = Literal["NU", "UN", "NCHW", "NHWC", "CHWN", "HWCN"]
+"""N stimuli, U units, C channels, H rows, W columns, from the slowest to the fastest."""
+
 
 @record
-class Options(Rights):
+class Options(Storing, Rights):
     """What is said of activations that were made elsewhere, and how their file is read.
 
     What is said of the network (training, source, group and rights) is said once: a further
@@ -59,10 +62,6 @@ class Options(Rights):
             "rows by stimulus_id or image_sha256; by default those of these names, if there."
         ),
     ] = None
-    keep_bits: Annotated[
-        KeptBits | None, Meta(description="Keep this many mantissa bits; all 23 by default.")
-    ] = None
-    memory: Memory = 1024.0
 
     @property
     def layer_shape(self) -> tuple[int, ...] | None:
@@ -73,11 +72,6 @@ class Options(Rights):
         if len(parts) not in (1, 3) or not all(p.isdecimal() and int(p) > 0 for p in parts):
             raise BadInput(f"shape must be C,H,W, whole numbers above 0, not {self.shape!r}.")
         return tuple(map(int, parts))
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes that buffers of activations may have."""
-        return max(1, round(self.memory * (1 << 20)))
 
 
 def declare(storage: Storage, place: Place, shape: tuple[int, ...], options: Options) -> Registered:

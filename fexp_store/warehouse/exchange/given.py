@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.errors import BadInput
+from fexp_store.warehouse.exchange.declared import Axes, Options
 from fexp_store.warehouse.exchange.source import Source
-
-Axes = Literal["NU", "UN", "NCHW", "NHWC", "CHWN", "HWCN"]
-"""N stimuli, U units, C channels, H rows, W columns, from the slowest to the fastest."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +21,23 @@ class Given:
     ----------
     source : Source
     axes : str
-        See `Axes`.
+        Meaning of the dimensions, see `Axes`.
     shape : tuple of int
         Of the layer: (channels, height, width) or (units,).
     rows : ndarray of shape (n_stimuli,), int64
         Row of the source by stimulus_id.
     memory : int
         Bytes that a block may have while it is read.
+    allow_nonfinite : bool
+        Whether values may be no finite numbers.
     """
 
     source: Source
-    axes: str
+    axes: Axes
     shape: tuple[int, ...]
     rows: NDArray[np.int64]
     memory: int
+    allow_nonfinite: bool
 
     @property
     def n_units(self) -> int:
@@ -60,7 +60,7 @@ class Given:
         Raises
         ------
         BadInput
-            If a value is not finite in float32.
+            If a value is not finite in float32, unless that is allowed.
         """
         wanted = self.rows[start:stop]
         low, high = int(wanted.min()), int(wanted.max()) + 1
@@ -70,7 +70,7 @@ class Given:
         with np.errstate(over="ignore"):
             block = np.asarray(values, dtype=np.float32)
         finite = np.isfinite(block)
-        if not finite.all():
+        if not (self.allow_nonfinite or finite.all()):
             row, unit = np.argwhere(~finite)[0]
             raise BadInput(
                 f"{self.source.name} holds {values[row, unit]} for stimulus {start + row}, unit "
@@ -94,22 +94,12 @@ class Given:
         return flat[:, first - low * in_channel : last - low * in_channel]
 
 
-def arrange(
-    source: Source,
-    axes: str | None,
-    shape: tuple[int, ...] | None,
-    rows: NDArray[np.int64],
-    memory: int,
-) -> Given:
+def arrange(source: Source, options: Options, rows: NDArray[np.int64]) -> Given:
     """Say what the dimensions of a source are.
 
     Parameters
     ----------
-    axes : str or None
-        See `Axes`; by default NU of two dimensions and NCHW of four.
-    shape : tuple of int or None
-        Of the layer, if units are not in three dimensions already.
-    rows, memory
+    rows : ndarray of shape (n_stimuli,), int64
         As in `Given`.
 
     Raises
@@ -117,7 +107,9 @@ def arrange(
     BadInput
         If the source has not these dimensions.
     """
-    axes = axes or {2: "NU", 4: "NCHW"}.get(len(source.shape))
+    shape, memory = options.layer_shape, options.memory_bytes
+    by_default: dict[int, Axes] = {2: "NU", 4: "NCHW"}
+    axes = options.axes or by_default.get(len(source.shape))
     sizes = dict(zip(axes or "", source.shape, strict=False))
     if axes is None or len(axes) != len(source.shape) or 0 in source.shape:
         raise BadInput(
@@ -134,4 +126,4 @@ def arrange(
     units = (sizes["U"],) if len(axes) == 2 else (sizes["C"], sizes["H"], sizes["W"])
     if shape is not None and (prod(shape) != prod(units) or (len(axes) == 4 and shape != units)):
         raise BadInput(f"{source.name} has {' x '.join(map(str, units))} units, not {shape}.")
-    return Given(source, axes, shape or units, rows, memory)
+    return Given(source, axes, shape or units, rows, memory, options.allow_nonfinite)

@@ -16,9 +16,9 @@ from fexp_store.warehouse import networks, runs, tables
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import commit, discard, stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId, Fragment, Portion
-from fexp_store.warehouse.activations.write import write_portion
+from fexp_store.warehouse.activations.write import round_mantissa, write_portion
 from fexp_store.warehouse.exchange import readers
-from fexp_store.warehouse.exchange.cell import Cell, read
+from fexp_store.warehouse.exchange.cell import Cell
 from fexp_store.warehouse.exchange.declared import Options, declare
 from fexp_store.warehouse.exchange.given import Given, arrange
 from fexp_store.warehouse.exchange.matching import check_units, match
@@ -130,7 +130,7 @@ def _begin(this: _Import) -> Run:
 
 def _write(this: _Import, start: int, stop: int, run_id: str) -> Fragment:
     keep_bits = this.options.keep_bits
-    cell = Cell(this.given, start, stop, keep_bits)
+    cell = Cell(this.given, start, stop)
     # Where there are no weights, the bytes themselves are what determines the content.
     content = ContentId(
         weights_sha256=cell.sha256(),
@@ -152,7 +152,8 @@ def _write(this: _Import, start: int, stop: int, run_id: str) -> Fragment:
         precision=IMPORTED,
         run_id=run_id,
     )
-    return write_portion(this.wh.storage, portion, cell)
+    allow = this.options.allow_nonfinite
+    return write_portion(this.wh.storage, portion, cell, allow_nonfinite=allow)
 
 
 def _check_same(this: _Import) -> None:
@@ -162,7 +163,9 @@ def _check_same(this: _Import) -> None:
         first, last = int(block.unit_ids[0]), int(block.unit_ids[-1]) + 1
         ids = block.stimuli["stimulus_id"].to_numpy()
         start, stop = int(ids.min()), int(ids.max()) + 1
-        values = read(given, (start, stop), (first, last), this.options.keep_bits)[ids - start]
+        values = given.block(start, stop, first, last)[ids - start]
+        if this.options.keep_bits is not None:
+            round_mantissa(values, this.options.keep_bits)
         other = values.view(np.uint32) != block.values.view(np.uint32)
         if other.any():
             row, unit = np.argwhere(other)[0]
@@ -200,7 +203,7 @@ def _arranged(
     if isinstance(named, str) and source.label(named) is None:
         named = readers.labels_of(Path(named))
     rows = match(source, named, images)
-    given = arrange(source, options.axes, options.layer_shape, rows, options.memory_bytes)
+    given = arrange(source, options, rows)
     check_units(source, given.n_units)
     return given
 
