@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ from support.writing import write_fragment
 from fexp_store import Conflict, Damaged, FexpError, Warehouse
 from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.warehouse import tables
+from fexp_store.warehouse.activations.adopt import adopt
 from fexp_store.warehouse.activations.commit import commit, stored_ranges
 from fexp_store.warehouse.place import Place
 
@@ -277,3 +279,86 @@ def test_a_table_that_cannot_be_written_to_says_why(wh: Warehouse) -> None:
     assert wh.matrix(*HERE).values.shape == (N, UNITS)
     with pytest.raises(Damaged, match="VacuumProtocolCheck"):
         wh.put("third", "top", "faces", np.zeros((N, 2)))
+
+
+def foreign(wh: Warehouse) -> int:
+    return wh.frame("SELECT count(*) FROM fragments WHERE fragment_id IS NULL").item()
+
+
+@pytest.mark.parametrize("rewrite", [z_order, compact, without_statistics, shuffled, elsewhere])
+@pytest.mark.parametrize("old_files", ["kept", "gone"])
+def test_whole_files_are_adopted_and_read_as_before(
+    wh: Warehouse, values: NDArray[np.float32], rewrite: Rewrite, old_files: str
+) -> None:
+    before = {Path(row["path"]).name: row for row in wh.frame("FROM fragments").to_dicts()}
+    rewrite(table(wh))
+    if old_files == "gone":
+        table(wh).vacuum(0, enforce_retention_duration=False, dry_run=False)
+    n_foreign = foreign(wh)
+    done = adopt(wh.storage)
+    assert (len(done.adopted), done.left) == (n_foreign, {})
+    assert foreign(wh) == 0
+    assert np.array_equal(wh.matrix(*HERE).values, values)
+    assert np.array_equal(wh.matrix(*HERE, units=[0, 8]).values, values[:, [0, 8]])
+    for row in wh.frame("FROM fragments").to_dicts():
+        file = Path(wh.storage.uri(f"activations/{row['path']}"))
+        assert row["sha256"] == sha256(file.read_bytes()).hexdigest()
+        assert row["bytes"] == file.stat().st_size
+        assert row["run_id"] in {one["run_id"] for one in before.values()}
+    (imported,) = wh.frame("FROM fragments WHERE network = 'other'")["fragment_id"]
+    (as_it_was,) = (row["fragment_id"] for row in before.values() if row["network"] == "other")
+    assert imported == as_it_was
+    assert adopt(wh.storage).adopted == []
+
+
+def test_an_adopted_file_is_verified_from_then_on(wh: Warehouse) -> None:
+    compact(table(wh))
+    (name,) = (file for file in adopt(wh.storage).adopted if "theirs" in file)
+    file = Path(wh.storage.uri(name))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(Damaged, match="is not the file that was stored"):
+        wh.matrix(*HERE)
+
+
+CHANGED: dict[str, tuple[Rewrite, str]] = {
+    "a value": (
+        lambda t: t.update(updates={"activation": "activation + 1"}, predicate=ONE),
+        "not those that it replaced",
+    ),
+    "rows that are gone": (
+        lambda t: t.delete("network = 'theirs' AND stimulus_id = 3"),
+        "no block of whole units",
+    ),
+    "one for another": (
+        lambda t: t.update(updates={"unit_id": "unit_id + 1"}, predicate=ONE),
+        "not each activation once",
+    ),
+    "a set of its own": (
+        lambda t: write_deltalake(
+            t, _rows(t).with_columns(stimulus_set=pl.lit("new")), mode="append"
+        ),
+        "Nothing is recorded",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHANGED)
+def test_what_another_program_changed_is_not_adopted(wh: Warehouse, case: str) -> None:
+    rewrite, sentence = CHANGED[case]
+    rewrite(table(wh))
+    done = adopt(wh.storage)
+    assert done.adopted == []
+    (reason,) = done.left.values()
+    assert sentence in reason
+    assert foreign(wh) == 1
+
+
+def test_imported_values_are_known_by_their_hash_when_the_old_file_is_gone(wh: Warehouse) -> None:
+    changed = "network = 'other' AND stimulus_id = 3 AND unit_id = 7"
+    table(wh).update(updates={"activation": "activation + 1"}, predicate=changed)
+    table(wh).vacuum(0, enforce_retention_duration=False, dry_run=False)
+    assert list(adopt(wh.storage).left.values()) == [
+        "Its activations are not those that were imported."
+    ]

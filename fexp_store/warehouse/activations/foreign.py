@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +14,6 @@ from numpy.typing import NDArray
 
 from fexp_store.errors import Damaged
 from fexp_store.warehouse.activations.files import opened
-from fexp_store.warehouse.activations.scatter import Scatter
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
@@ -25,6 +26,9 @@ COLUMNS = {
     **dict.fromkeys(("unit_start", "unit_stop", "stimulus_start", "stimulus_stop"), pl.Int32),
 }
 """What a log and a file say themselves."""
+
+Put = Callable[[Any, NDArray[np.float32]], None]
+"""Takes rows and columns of a matrix, as numpy indexes, and their values."""
 
 AGAIN = "Run fexp verify --repair, then what had stored it."
 """What helps where rows were taken away, or added."""
@@ -131,7 +135,7 @@ def check_whole(place: Place, counts: NDArray[np.int64], n_units: int) -> None:
 def scatter_file(
     storage: Storage,
     path: str,
-    scatter: Scatter,
+    put: Put,
     stimuli: NDArray[np.int32],
     unit_ids: NDArray[np.int32],
 ) -> None:
@@ -139,8 +143,8 @@ def scatter_file(
 
     Parameters
     ----------
-    scatter : Scatter
-        Of a matrix of shape (n_stimuli, n_units).
+    put : callable
+        Of a matrix of shape (n_stimuli, n_units), see `Put`.
     stimuli, unit_ids : ndarray of int32
         In ascending order. Row groups without one of the units are not read.
     """
@@ -156,7 +160,7 @@ def scatter_file(
             column[column == len(unit_ids)] = 0
             row[row == len(stimuli)] = 0
             here = (unit_ids[column] == unit) & (stimuli[row] == stimulus)
-            scatter.put((row[here], column[here]), values[here])
+            put((row[here], column[here]), values[here])
 
 
 def _footer_ranges(file: pq.ParquetFile) -> tuple[list[int], list[int]] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fexp_store.errors import Damaged
 from fexp_store.warehouse.activations.files import opened
 from fexp_store.warehouse.activations.foreign import (
     AGAIN,
+    Put,
     Ranges,
     check_whole,
     measure,
@@ -74,11 +75,29 @@ class Matrix:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file of activations and what is known of it; `fragment_id` is None if it is foreign."""
+    """A file of activations and what is known of it.
+
+    Parameters
+    ----------
+    path : str
+    fragment_id : str or None
+        None if it is foreign.
+    carries_id : bool
+        Whether the file says what it is: those of earlier versions, and those of other programs
+        that were adopted, do not, and the latter may have their rows in any order.
+    ranges : Ranges
+    """
 
     path: str
     fragment_id: str | None
+    carries_id: bool
     ranges: Ranges
+
+    def footer(self, place: Place) -> dict[str, str]:
+        """Return what the file says of itself if it does, see `Portion.in_file`."""
+        ranges = {name: value for name, value in asdict(self.ranges).items() if name != "rows"}
+        said = {"fragment_id": self.fragment_id, **place.columns, **ranges}
+        return {f"fexp.{name}": str(value) for name, value in said.items()}
 
 
 def stored_files(storage: Storage, rows: pl.DataFrame) -> list[StoredFile]:
@@ -88,7 +107,8 @@ def stored_files(storage: Storage, rows: pl.DataFrame) -> list[StoredFile]:
         values = [row[field.name] for field in fields(Ranges)]
         known = None not in values
         ranges = Ranges(*values) if known else measure(storage, row["path"])
-        found.append(StoredFile(row["path"], row.get("fragment_id"), ranges))
+        carries_id = row.get("nonfinite") is not None
+        found.append(StoredFile(row["path"], row.get("fragment_id"), carries_id, ranges))
     return found
 
 
@@ -156,17 +176,13 @@ def read_units(
         activation is in no file or in two.
     """
     values = np.empty((len(stimuli), len(unit_ids)), dtype=np.float32)
-    if layer.in_fragments:
-        for file in layer.files:
-            _read_fragment(values.__setitem__, storage, file, stimuli, unit_ids)
-        return values
-    scatter = Scatter(values)
+    scatter = None if layer.in_fragments else Scatter(values)
+    wanted = _Wanted(stimuli, unit_ids, values.__setitem__ if scatter is None else scatter.put)
     for file in layer.files:
-        if file.fragment_id is not None:
-            _read_fragment(scatter.put, storage, file, stimuli, unit_ids)
-        else:
-            scatter_file(storage, file.path, scatter, stimuli, unit_ids)
-    if (fault := scatter.fault()) is not None:
+        if file.fragment_id is None or not _read_fragment(storage, layer.place, file, wanted):
+            scatter_file(storage, file.path, wanted.put, stimuli, unit_ids)
+    fault = None if scatter is None else scatter.fault()
+    if fault is not None:
         row, column = fault
         where = f" (unit {unit_ids[column]} for stimulus {stimuli[row]} is missing)"
         raise Damaged(
@@ -176,42 +192,60 @@ def read_units(
     return values
 
 
-def _read_fragment(
-    put: Callable[[tuple[slice, Any], NDArray[np.float32]], None],
-    storage: Storage,
-    fragment: StoredFile,
-    stimuli: NDArray[np.int32],
-    unit_ids: NDArray[np.int32],
-) -> None:
-    """Read the units of a fragment that are among `unit_ids`, each for all its stimuli."""
+@dataclass(frozen=True)
+class _Wanted:
+    """Stimuli and units that are read, in ascending order, and what puts them in their places."""
+
+    stimuli: NDArray[np.int32]
+    unit_ids: NDArray[np.int32]
+    put: Put
+
+
+def _read_fragment(storage: Storage, place: Place, fragment: StoredFile, wanted: _Wanted) -> bool:
+    """Read the units of a fragment for all its stimuli; False if its rows are not sorted."""
     ranges = fragment.ranges
     n_stimuli = ranges.stimulus_stop - ranges.stimulus_start
-    first, last = np.searchsorted(unit_ids, [ranges.unit_start, ranges.unit_stop])
-    at = int(np.searchsorted(stimuli, ranges.stimulus_start))
-    rows = slice(at, at + n_stimuli)
+    first, last = np.searchsorted(wanted.unit_ids, [ranges.unit_start, ranges.unit_stop])
+    at = int(np.searchsorted(wanted.stimuli, ranges.stimulus_start))
     with opened(storage, fragment.path) as file:
-        _check_is(file, fragment)
+        _check_is(file, place, fragment)
         in_group = file.metadata.row_group(0).num_rows // n_stimuli
-        in_file = unit_ids[first:last] - ranges.unit_start
-        groups = in_file // in_group
+        in_file = wanted.unit_ids[first:last] - ranges.unit_start
+        groups = in_file // max(1, in_group)
+        if not (fragment.carries_id or _is_sorted(file, ranges, np.unique(groups))):
+            return False
         for group in np.unique(groups):
-            wanted = np.flatnonzero(groups == group)
+            units = np.flatnonzero(groups == group)
             column = file.read_row_group(int(group), columns=["activation"]).column(0)
             block = column.to_numpy().reshape(-1, n_stimuli)
-            begin = first + int(wanted[0])
-            columns = slice(begin, begin + len(wanted))
-            if len(wanted) < len(block):  # else the whole block: no copy but the transposition
-                block = block[in_file[wanted] - int(group) * in_group]
-            put((rows, columns), block.T)
+            begin = int(first) + int(units[0])
+            if len(units) < len(block):  # else the whole block: no copy but the transposition
+                block = block[in_file[units] - int(group) * in_group]
+            wanted.put((slice(at, at + n_stimuli), slice(begin, begin + len(units))), block.T)
+    return True
 
 
-def _check_is(file: pq.ParquetFile, fragment: StoredFile) -> None:
+def _check_is(file: pq.ParquetFile, place: Place, fragment: StoredFile) -> None:
     """Compare the footer of a file with our record of it."""
-    ranges, footer = fragment.ranges, file.metadata
-    group_rows = footer.row_group(0).num_rows if footer.num_row_groups else 0
-    n_stimuli = ranges.stimulus_stop - ranges.stimulus_start
-    if footer.num_rows != ranges.rows or not ranges.full or group_rows % n_stimuli:
+    if file.metadata.num_rows != fragment.ranges.rows or not fragment.ranges.full:
         raise ValueError("it does not have the rows that were committed")
-    said = (footer.metadata or {}).get(b"fexp.fragment_id")
-    if said is not None and said.decode() != fragment.fragment_id:
-        raise ValueError("it is another fragment than its name says")
+    said = {k.decode(): v.decode() for k, v in (file.metadata.metadata or {}).items()}
+    if fragment.carries_id and not fragment.footer(place).items() <= said.items():
+        raise ValueError("it says itself that it is another fragment")
+
+
+def _is_sorted(file: pq.ParquetFile, ranges: Ranges, groups: NDArray[np.int32]) -> bool:
+    """Whether some row groups hold whole units, sorted by unit and then stimulus, as ours do."""
+    n_stimuli = ranges.stimulus_stop - ranges.stimulus_start
+    rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    if rows[0] % n_stimuli or any(n != rows[0] for n in rows[:-1]):
+        return False
+    for group in groups:
+        ids = file.read_row_group(int(group), columns=["unit_id", "stimulus_id"])
+        numbers = np.arange(ids.num_rows) + int(group) * rows[0]
+        unit, stimulus = np.divmod(numbers, n_stimuli)
+        expected = (unit + ranges.unit_start, stimulus + ranges.stimulus_start)
+        found = (ids.column(i).to_numpy() for i in range(2))
+        if not all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True)):
+            return False
+    return True
