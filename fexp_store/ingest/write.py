@@ -45,6 +45,10 @@ class Writer:
         BadInput
             If an activation is not finite, unless the options allow it.
         """
+        with self.storage.writing():
+            return self._store(sources)
+
+    def _store(self, sources: Mapping[Piece, Source]) -> list[Fragment]:
         allow = self.prepared.options.allow_nonfinite
         written: list[Fragment] = []
         try:

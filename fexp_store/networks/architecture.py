@@ -12,7 +12,7 @@ from torch import nn
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.warehouse.storage import file_sha256
+from fexp_store.warehouse.hashing import file_sha256
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,14 @@ def make_set(
     data = as_data(recipe, **_origin(wh, recipe), **_software(wh, recipe))
     if made := made_before(wh, name, data, rights):
         return made
-    if isinstance(recipe, Rendering):
-        rows = render(wh, recipe, started)
-    elif isinstance(recipe, Morphing):
-        rows = morph(wh, recipe, started)
-    else:
-        rows = prepare(wh, recipe, started)
-    return Made(len(rows), register(wh, name, rows, data, rights))
+    with wh.storage.writing():
+        if isinstance(recipe, Rendering):
+            rows = render(wh, recipe, started)
+        elif isinstance(recipe, Morphing):
+            rows = morph(wh, recipe, started)
+        else:
+            rows = prepare(wh, recipe, started)
+        return Made(len(rows), register(wh, name, rows, data, rights))
 
 
 def check_set(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake import CommitProperties, DeltaTable, Schema
 
 from fexp_store.errors import BadInput
-from fexp_store.warehouse import runs
+from fexp_store.warehouse import parts, runs, space, tables
 from fexp_store.warehouse.questions import refusals
+from fexp_store.warehouse.storable import as_stored, storable
 from fexp_store.warehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -36,36 +37,54 @@ def check(name: str) -> None:
 
 
 def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader) -> bool:
-    """Append a result in one commit, as it is computed; return whether it has any rows."""
-    fields = [_storable(field) for field in reader.schema]
-    schema = pa.schema([*fields, pa.field("run_id", pa.string())])
-    rows = 0
+    """Append a result in one commit, as it is computed; return whether it has any rows.
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal rows
-        for batch in reader:
-            rows += batch.num_rows
-            columns = [c.cast(f.type) for c, f in zip(batch.columns, fields, strict=True)]
-            yield pa.record_batch([*columns, pa.array([run_id] * batch.num_rows)], schema=schema)
+    Raises
+    ------
+    BadInput
+        If other columns are saved under the name, or computing a batch fails.
+    """
+    folder = f"{FOLDER}/{name}"
+    schema = storable(reader.schema)
+    whole = pa.schema([*schema, pa.field("run_id", pa.string())])
+    batches = _batches(storage, schema, reader)
+    first = next(batches, None)
+    if first is None:
+        return False
+    if storage.log(folder):  # before the rest is computed
+        _check_columns(tables.open_at(storage, folder), name, whole)
+    with tables.uncommitted(storage, folder) as written:
+        stored = chain([first], batches)
+        written.append(parts.write(storage, folder, schema, stored, {"run_id": run_id}))
+        tables.create_at(storage, folder, whole, ["run_id"])
 
-    with refusals():
-        stored = pa.RecordBatchReader.from_batches(schema, batches())
-        first = next(stored, None)
-        if first is None:
-            return False
-        parts = (part for source in ([first], stored) for part in source)
-        try:
-            write_deltalake(
-                storage.table(f"{FOLDER}/{name}"),
-                pa.RecordBatchReader.from_batches(schema, parts),
-                mode="append",
-                partition_by=["run_id"],
-            )
-        except DeltaError as error:
-            raise BadInput(
-                f"saved.{name} has other columns than this result; choose another name."
-            ) from error
-    return rows > 0
+        def attempt(table: DeltaTable, properties: CommitProperties) -> None:
+            _check_columns(table, name, whole)
+            tables.commit(storage, folder, table, written, properties)
+
+        tables.serialised(storage, folder, [], attempt)
+    return True
+
+
+def _batches(
+    storage: Storage, schema: pa.Schema, reader: pa.RecordBatchReader
+) -> Iterator[pa.RecordBatch]:
+    """Give the batches that have rows, in types that can be stored, while the disk has room."""
+    while True:
+        with refusals():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        if batch.num_rows:
+            space.demand(storage, batch.nbytes, "the result")
+            columns = [as_stored(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+            yield pa.record_batch(columns, schema=schema)
+
+
+def _check_columns(table: DeltaTable, name: str, schema: pa.Schema) -> None:
+    wanted = Schema.from_arrow(schema).fields
+    if [(f.name, f.type) for f in table.schema().fields] != [(f.name, f.type) for f in wanted]:
+        raise BadInput(f"saved.{name} has other columns than this result; choose another name.")
 
 
 def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> str:
@@ -98,15 +117,3 @@ def save(wh: Warehouse, name: str, query: str, parameters: dict[str, Any]) -> st
         raise BadInput("The query has no rows, so there is nothing to save.")
     runs.record_end(wh.storage, run)
     return run.run_id
-
-
-def _storable(field: pa.Field) -> pa.Field:
-    """Delta Lake has neither unsigned integers nor a type for nothing but nulls."""
-    kind = field.type
-    if pa.types.is_uint64(kind):
-        kind = pa.decimal128(20, 0)
-    elif pa.types.is_unsigned_integer(kind):
-        kind = pa.int64()
-    elif pa.types.is_null(kind):
-        kind = pa.string()
-    return pa.field(field.name, kind)

@@ -20,8 +20,11 @@ import pyarrow as pa
 from platformdirs import user_cache_path
 
 from fexp_store.errors import BadInput, Damaged
+from fexp_store.warehouse import locks
+from fexp_store.warehouse.hashing import HashingFile, file_sha256
 
 _TEMPORARY = ".partial"
+_WRITERS = ".local/locks/writers"
 
 BESIDE_DATABASES = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Endings of the files that DuckDB writes beside a database."""
@@ -123,20 +126,21 @@ class LocalStorage:
     def replacing(self, path: str) -> Iterator[str]:
         """Give a local file name to write to; put it in place on success, remove it on failure."""
         target = self._target(path)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}{_TEMPORARY}")
-        try:
-            yield str(temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-            for ending in BESIDE_DATABASES:
-                temporary.with_name(f"{temporary.name}{ending}").unlink(missing_ok=True)
+        temporary = _temporary(target)
+        with self.writing():
+            try:
+                yield str(temporary)
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+                for ending in BESIDE_DATABASES:
+                    temporary.with_name(f"{temporary.name}{ending}").unlink(missing_ok=True)
 
     @contextmanager
     def creating(self, path: str) -> Iterator[IO[bytes]]:
         """Give a new file to write to; it is on the disk at the end, and removed on failure."""
         target = self._target(path)
-        with target.open("xb") as file:
+        with self.writing(), target.open("xb") as file:
             try:
                 yield file
                 file.flush()
@@ -164,6 +168,34 @@ class LocalStorage:
         folder = Path(named) if named else self._path(".local/scratch")
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @contextmanager
+    def hashed(self, folder: str, prefix: str, suffix: str) -> Iterator[HashingFile]:
+        """Give a new file to write to, which has the SHA-256 of its bytes in its name at the end.
+
+        It is on the disk under that name then; on failure no file is left.
+        """
+        temporary = _temporary(self._target(f"{folder}/{prefix}{suffix}"))
+        with self.writing():
+            try:
+                with temporary.open("xb") as file:
+                    hashing = HashingFile(file)
+                    yield hashing
+                    file.flush()
+                    os.fsync(file.fileno())
+                name = f"{prefix}{hashing.hexdigest()}{suffix}"
+                temporary.replace(self._path(f"{folder}/{name}"))
+                _sync_folder(temporary.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Be one of those who write files that nothing names yet: `alone` waits for the end."""
+        return locks.shared(str(self._target(_WRITERS)))
+
+    def alone(self, seconds: float, waiting: Callable[[], object]) -> AbstractContextManager[None]:
+        """Keep everybody out who is `writing`, in any process; see `locks.alone`."""
+        return locks.alone(str(self._target(_WRITERS)), seconds, waiting)
 
     def names(self, path: str = "") -> list[str]:
         """Return the sorted names of what a folder holds; none if it is not there."""
@@ -371,12 +403,13 @@ def inside(root: Path, relative: str) -> Path:
     return root / parts
 
 
-def file_sha256(path: Path, advance: Callable[[int], object] | None = None) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        digest = sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-            if advance is not None:
-                advance(len(block))
-    return digest.hexdigest()
+def _temporary(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}{_TEMPORARY}")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

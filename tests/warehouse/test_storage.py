@@ -11,11 +11,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from hashlib import sha256
 from multiprocessing import get_context
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from socket import AF_UNIX, socket
+from threading import Event as ThreadEvent
 from threading import Thread
 from typing import Any
 
@@ -23,7 +25,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fexp_store import BadInput, Damaged
+from fexp_store import BadInput, Conflict, Damaged
 from fexp_store.warehouse.storage import LocalStorage, Storage, storage_of
 
 # Everything that a name may hold on the disks and in the URLs that we know of, and some traps.
@@ -32,6 +34,11 @@ PARTS = st.text(LETTERS, min_size=1, max_size=20).filter(lambda part: part not i
 TRAPS = st.sampled_from(["layer=conv1%3Apre", ".hidden", "a b", "100%", "#", "?", "~", "ä", "-"])
 PATHS = st.lists(PARTS | TRAPS, min_size=1, max_size=4).map("/".join)
 BLOCK = 1 << 21
+
+
+def files(storage: Storage) -> list[str]:
+    """All files, sorted, but for the locks of this machine."""
+    return sorted(path for path in storage.files() if not path.startswith(".local/locks/"))
 
 
 class StorageTests:
@@ -63,11 +70,11 @@ class StorageTests:
         begun = time.time()
         for path in ("a/b/2", "a/b/1", "a/c", "d"):
             storage.write(path, path.encode())
-        assert storage.names() == ["a", "d"]
+        assert [name for name in storage.names() if name != ".local"] == ["a", "d"]
         assert storage.names("a") == ["b", "c"]
         assert storage.names("a/b") == ["1", "2"]
         assert storage.names("nowhere") == storage.names("d") == []
-        assert sorted(storage.files()) == ["a/b/1", "a/b/2", "a/c", "d"]
+        assert files(storage) == ["a/b/1", "a/b/2", "a/c", "d"]
         assert sorted(storage.files("a/b")) == ["a/b/1", "a/b/2"]
         assert storage.files("nowhere") == []
         assert [storage.exists(path) for path in ("a/b/1", "a/b", "a/b/3", "")] == [1, 1, 0, 1]
@@ -75,7 +82,7 @@ class StorageTests:
         assert begun - 2 <= storage.changed("d") <= time.time() + 2
         for path in ("a/b/1", "a/b/1", "d", "nowhere/at/all"):  # twice is no error
             storage.delete(path)
-        assert sorted(storage.files()) == ["a/b/2", "a/c"]
+        assert files(storage) == ["a/b/2", "a/c"]
         assert storage.free() > 0
 
     def test_what_is_not_there_cannot_be_read(self, storage: Storage) -> None:
@@ -100,7 +107,7 @@ class StorageTests:
                 begin(path)
         assert not storage.temporary("a/b")
         assert storage.read("a/b") == b"old"
-        assert storage.files() == ["a/b"]
+        assert files(storage) == ["a/b"]
 
     def test_a_failed_creation_leaves_no_file(self, storage: Storage) -> None:
         def begin() -> None:
@@ -110,7 +117,7 @@ class StorageTests:
 
         with pytest.raises(KeyboardInterrupt):
             begin()
-        assert storage.files() == []
+        assert files(storage) == []
 
     def test_what_is_there_is_not_created_again(self, storage: Storage) -> None:
         storage.write("a/b", b"old")
@@ -137,7 +144,7 @@ class StorageTests:
         for ask in asked:
             with pytest.raises(Damaged, match="outside its own directory"):
                 ask(path)
-        assert storage.files() == []
+        assert files(storage) == []
 
     def test_it_pickles(self, storage: Storage) -> None:
         storage.write("a", b"content")
@@ -176,6 +183,55 @@ class StorageTests:
             waiting.join(30)
         assert taken == ["another", "held"]
 
+    def test_a_file_is_named_by_what_is_written(self, storage: Storage) -> None:
+        for content in (b"", b"content"):
+            with storage.hashed("a/b", "part-", ".x") as file:
+                file.write(content[:3])
+                assert [storage.temporary(path) for path in storage.files("a")] == [True]
+                file.write(content[3:])
+            (name,) = storage.names("a/b")
+            assert name == f"part-{sha256(content).hexdigest()}.x"
+            assert storage.read(f"a/b/{name}") == content
+            storage.delete(f"a/b/{name}")
+
+    def test_a_file_that_is_not_written_whole_is_not_left(self, storage: Storage) -> None:
+        def begin() -> None:
+            with storage.hashed("a", "", ".x") as file:
+                file.write(b"half")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+        assert files(storage) == []
+
+    def test_who_wants_to_be_alone_waits_for_writers_or_goes(self, storage: Storage) -> None:
+        told, taken = ThreadEvent(), ThreadEvent()
+
+        def take() -> None:
+            with storage.alone(60, told.set):
+                taken.set()
+
+        with storage.writing(), storage.writing():
+            with pytest.raises(Conflict, match="Other processes are writing"):
+                storage.alone(0, lambda: None).__enter__()
+            waiting = Thread(target=take, daemon=True)
+            waiting.start()
+            assert told.wait(30)
+            assert not taken.is_set()
+        assert taken.wait(30)
+        with storage.writing():
+            pass
+
+    @pytest.mark.slow
+    def test_a_writer_that_is_killed_keeps_nobody_out(self, storage: Storage) -> None:
+        with child(_write_for_ever, storage) as writer:
+            with pytest.raises(Conflict):
+                storage.alone(0.1, lambda: None).__enter__()
+            assert writer.pid is not None
+            os.kill(writer.pid, signal.SIGKILL)
+            with storage.alone(30, lambda: None):
+                pass
+
     @pytest.mark.slow
     def test_processes_that_update_a_record_at_once_lose_nothing(self, storage: Storage) -> None:
         assert storage.read_local("weights") == {}
@@ -189,6 +245,12 @@ def _write_in_turn(storage: Storage, ready: Event) -> None:
     ready.set()
     for n in range(1_000_000):
         storage.write("a", bytes([n % 20 + 48]) * BLOCK)
+
+
+def _write_for_ever(storage: Storage, ready: Event) -> None:
+    with storage.writing():
+        ready.set()
+        time.sleep(600)
 
 
 def _hold(storage: Storage, ready: Event) -> None:
@@ -244,7 +306,7 @@ class TestLocalStorage(StorageTests):
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "elsewhere" / "x").touch()
         Path(storage.uri("link")).symlink_to(tmp_path / "elsewhere")
-        assert storage.files() == []
+        assert files(storage) == []
 
     def test_what_belongs_to_this_machine_is_in_a_folder_of_its_own(self, storage: Storage) -> None:
         Path(storage.local("history")).write_text("SELECT 1")
@@ -317,7 +379,7 @@ class TestLocalStorage(StorageTests):
                 opened.bind(os.path.relpath(storage.uri(path)))
         with pytest.raises(Damaged, match="no regular file"):
             self.ask(storage, name, "a" if name in ("log", "table") else path)
-        assert storage.files() == ["a/_delta_log/0.json"]
+        assert files(storage) == ["a/_delta_log/0.json"]
 
     def test_many_signatures_are_those_of_each(self, storage: Storage) -> None:
         paths = ["a", "b/c", "b/d", "b/e/f"]

@@ -59,12 +59,12 @@ def add_photographs(
     for photograph in photographs:
         rows.append(_row(len(rows), directory, photograph, source))
         advance(1)
-    if recipe.copy:
-        for row in rows:
+    with wh.storage.writing():
+        for row in rows if recipe.copy else []:
             path = directory / row["file"]
             if images.keep(wh.storage, images.read(path)) != row["image_sha256"]:
                 raise BadInput(f"The image {path} changed while it was registered; add it again.")
-    new = register(wh, name, rows, as_data(recipe), rights)
+        new = register(wh, name, rows, as_data(recipe), rights)
     wh.storage.update_local(images.ROOTS, name, str(directory))
     return Made(len(rows), new, remarks, incomplete(photographs))
 

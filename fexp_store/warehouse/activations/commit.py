@@ -74,9 +74,7 @@ def commit(storage: Storage, fragments: Sequence[Fragment]) -> list[Fragment]:
 
 def discard(storage: Storage, paths: Sequence[str]) -> None:
     """Delete fragment files, but never one that the log of ``activations`` names."""
-    live = set(tables.files(tables.open_table(storage, TABLE))["path"])
-    for path in set(paths) - live:
-        storage.delete(stored_path(path))
+    tables.discard(storage, TABLE, paths)
 
 
 def stored_ranges(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from hashlib import sha256
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,33 +20,12 @@ from fexp_store.warehouse.activations.fragment import (
     stored_path,
     units_a_group,
 )
+from fexp_store.warehouse.hashing import HashingFile
 from fexp_store.warehouse.storage import Storage
 
 _FILE_SCHEMA = pa.schema(
     [schemas.tables()[TABLE].arrow.field(i) for i in range(3, 6)]
 ).remove_metadata()
-
-
-class _HashingFile:
-    """A file that hashes what is written: Parquet is written front to back, so once is enough."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._digest = sha256()
-        self.size = 0
-
-    closed = False
-
-    def write(self, data: bytes) -> int:
-        self._digest.update(data)
-        self.size += len(data)
-        return self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
 
 
 class Source(Protocol):
@@ -116,7 +94,7 @@ def write_portion(
     group_units = units_a_group(portion.stimuli)
     nonfinite = 0
     with storage.creating(stored_path(path)) as file:
-        sink = _HashingFile(file)
+        sink = HashingFile(file)
         with _parquet_writer(sink) as writer:
             for start in range(0, portion.units, group_units):
                 stop = min(start + group_units, portion.units)
@@ -183,7 +161,7 @@ def round_mantissa(values: NDArray[np.float32], keep_bits: int) -> None:
     np.copyto(bits, rounded, where=finite)
 
 
-def _parquet_writer(sink: _HashingFile) -> pq.ParquetWriter:
+def _parquet_writer(sink: HashingFile) -> pq.ParquetWriter:
     # Plain pages under zstd: measured smaller and faster to read than dictionary, delta or
     # byte-stream-split encodings, since sorted ids compress to almost nothing (docs/benchmarks.md).
     return pq.ParquetWriter(

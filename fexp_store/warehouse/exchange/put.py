@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fexp_store.errors import Conflict, FexpError, NotFound
+from fexp_store.errors import Conflict, NotFound
 from fexp_store.options import plain
-from fexp_store.warehouse import networks, runs, tables
+from fexp_store.warehouse import networks, runs, space, tables
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import commit, discard, stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId, Fragment, Portion
@@ -94,27 +94,36 @@ def _store(this: _Import) -> Imported:
         _check_same(this)
     if not missing:
         return Imported(n_stimuli, n_units, 0, 0)
-    storage = this.wh.storage
-    _check_disk(this.wh, sum(4 * n_units * (stop - start) for start, stop in missing))
+    raw = sum(4 * n_units * (stop - start) for start, stop in missing)
+    space.demand(this.wh.storage, raw, "this import")
     run = _begin(this)
+    with this.wh.storage.writing():
+        written, committed = _write_all(this, run, missing)
+    if len(committed) < len(written):  # another process was first
+        _check_same(this)
+    runs.record_end(this.wh.storage, run)
+    return Imported(n_stimuli, n_units, len(committed), sum(f.bytes for f in committed))
+
+
+def _write_all(
+    this: _Import, run: Run, missing: Sequence[grid.Range]
+) -> tuple[list[Fragment], list[Fragment]]:
+    """Write fragments, and return them and those that were committed."""
+    storage = this.wh.storage
     written: list[Fragment] = []
     try:
         with this.wh.bar(f"Importing {this.place}") as started:
-            advance = started(n_stimuli * n_units)
+            advance = started(len(this.images) * this.given.n_units)
             for start, stop in missing:
                 written.append(_write(this, start, stop, run.run_id))
-                advance((stop - start) * n_units)
+                advance((stop - start) * this.given.n_units)
         runs.record_start(storage, run)
         # A row of an imported network counts only once something of it is stored.
         networks.register(storage, this.network)
-        committed = commit(storage, written)
+        return written, commit(storage, written)
     except BaseException:
         discard(storage, [fragment.path for fragment in written])
         raise
-    if len(committed) < len(written):  # another process was first
-        _check_same(this)
-    runs.record_end(storage, run)
-    return Imported(n_stimuli, n_units, len(committed), sum(f.bytes for f in committed))
 
 
 def _begin(this: _Import) -> Run:
@@ -206,12 +215,3 @@ def _arranged(
     given = arrange(source, options, rows)
     check_units(source, given.n_units)
     return given
-
-
-def _check_disk(wh: Warehouse, needed: int) -> None:
-    free = wh.storage.free()
-    if needed > free:
-        raise FexpError(
-            f"The disk of {wh.location} has {free / 1e9:.2f} GB free and this import may need "
-            f"{needed / 1e9:.2f} GB; free some space."
-        )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fexp_store import given
 from fexp_store.errors import BadInput, FexpError
 from fexp_store.warehouse.exchange.source import Source, Wanted
-from fexp_store.warehouse.storage import file_sha256
+from fexp_store.warehouse.hashing import file_sha256
 
 Reader = Callable[[Path, Wanted], AbstractContextManager[Source]]
 
