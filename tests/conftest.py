@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.forked import Forked, forking
+from support.small import add_small
 from support.writing import Fexp, write_photographs
 
 from fexp_store import Warehouse
@@ -59,6 +60,13 @@ def ready(empty: Warehouse, photographs: Path) -> Warehouse:
     """A warehouse with a stimulus set and an untrained network, and no activations yet."""
     add_manifest(empty, "set1", photographs)
     registry.add(empty, "dlib", UNTRAINED)
+    return empty
+
+
+@pytest.fixture
+def small(empty: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """A warehouse with a set and an untrained network of three layers that takes no time."""
+    add_small(empty, tmp_path, monkeypatch)
     return empty
 
 

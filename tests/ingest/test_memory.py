@@ -12,31 +12,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.direct import assert_close
+from support.small import insert_module
 from support.writing import state, write_photographs
 
-from benchmarks.kills import LAYERS, allow_small_network
+from benchmarks.kills import LAYERS
 from benchmarks.setting import in_own_process
 from fexp_store import FexpError, Warehouse
 from fexp_store.ingest import Options, ingest
 from fexp_store.ingest.buffers import Buffers, InMemory, OnDisk
 from fexp_store.ingest.plan import Piece
-from fexp_store.networks import registry
-from fexp_store.networks.architectures import ARCHITECTURES
-from fexp_store.networks.records import Options as Network
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse.activations import fragment
 from fexp_store.warehouse.networks import Layer
 from fexp_store.warehouse.storage import storage_of
-
-
-@pytest.fixture
-def small(empty: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    """A warehouse with 18 images and an untrained network that takes no time."""
-    monkeypatch.setitem(ARCHITECTURES, "small", None)  # taken away afterwards
-    allow_small_network()
-    add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 3, side=32))
-    registry.add(empty, "small", Network(untrained=True))
-    return empty
 
 
 @given(data=st.data(), n_units=st.integers(1, 50), n_stimuli=st.integers(1, 20))
@@ -111,15 +99,7 @@ def test_a_batch_that_the_device_does_not_hold_is_halved(
     ingest(small, "small", list(LAYERS), "set1", Options(batch_size=8))
     add_manifest(small, "set2", tmp_path / "photographs" / "manifest.csv")
     greedy = Greedy(images)
-    load = registry.load
-
-    def loaded(*arguments: object) -> registry.Network:
-        net = load(*arguments)  # type: ignore[arg-type]
-        net.module.insert(4, greedy)  # type: ignore[operator]
-        paths = dict(net.paths) | {"flat": "6"}
-        return registry.Network(net.module, paths, net.preprocessing)
-
-    monkeypatch.setattr(registry, "load", loaded)
+    insert_module(monkeypatch, 4, greedy)
     done = ingest(small, "small", list(LAYERS), "set2", Options(batch_size=8))
     assert (done.stimuli, done.fragments) == (18, 3)
     assert [n for n in greedy.seen if n > images] == [n for n in (8, 4, 2) if n > images]
