@@ -12,7 +12,7 @@
 -- - ss_expression, df_expression, ms_expression: sum of squares, degrees of freedom and mean square
 --   of the main effect of expression
 -- - f_expression: ms_expression / ms_error; infinite where only the error is 0, null for a unit
---   without variance
+--   without variance or with a response that is not finite
 -- - ss_identity, df_identity, ms_identity, f_identity: the same of identity
 -- - ss_error, df_error, ms_error: the same of the error, which is the interaction
 -- - ss_total: sum of squares around the unit's mean
@@ -55,7 +55,7 @@ responses AS (
         a.unit_id,
         c.expression,
         c.identity,
-        a.activation AS x
+        if(isfinite(a.activation), a.activation, NULL) AS x
     FROM activations AS a
     INNER JOIN cells AS c USING (stimulus_id)
     WHERE
@@ -69,6 +69,7 @@ by_expression AS (
     SELECT
         unit_id,
         count(*) AS n,
+        count(x) AS finite,
         sum(x) AS total,
         var_pop(x) * count(*) AS ss_within,
         min(x) AS lowest,
@@ -92,7 +93,7 @@ expression_sums AS (
         count(*) AS levels,
         var_pop(total) * count(*) * count(*) / sum(n) AS ss_between,
         sum(ss_within) AS ss_within,
-        min(lowest) < max(highest) AS varies
+        min(lowest) < max(highest) AND sum(finite) = sum(n) AS varies
     FROM by_expression
     GROUP BY unit_id
 ),

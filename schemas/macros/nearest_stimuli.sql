@@ -1,4 +1,5 @@
--- The stimuli to which some units respond most as they do to one stimulus, nearest first.
+-- The stimuli to which some units respond most as they do to one stimulus, nearest first. Units that
+-- have a response that is not finite are left out.
 -- Parameters:
 -- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
 -- - of_stimulus: stimulus_id of the stimulus, which is left out of the result
@@ -21,6 +22,7 @@ WITH responses AS MATERIALIZED (
         AND layer = of_layer
         AND stimulus_set = of_stimulus_set
         AND unit_id IN of_units
+    QUALIFY bool_and(isfinite(activation)) OVER (PARTITION BY unit_id)
 ),
 
 distances AS (

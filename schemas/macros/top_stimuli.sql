@@ -1,5 +1,5 @@
 -- The stimuli that drive one unit most, over all sets that are stored for its layer, strongest
--- first.
+-- first. Responses that are not finite are left out.
 -- Parameters:
 -- - of_network, of_layer: names of the network and the layer
 -- - of_unit: unit_id
@@ -31,5 +31,6 @@ SELECT
     s.expression
 FROM responses AS r
 INNER JOIN stimuli AS s USING (stimulus_set, stimulus_id)
+WHERE isfinite(r.activation)
 ORDER BY r.activation DESC, r.stimulus_set, r.stimulus_id
 LIMIT how_many;

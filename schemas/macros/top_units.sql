@@ -1,4 +1,5 @@
--- The units of a layer that respond most to one stimulus, strongest first.
+-- The units of a layer that respond most to one stimulus, strongest first. Responses that are not
+-- finite are left out.
 -- Parameters:
 -- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
 -- - of_stimulus: stimulus_id
@@ -17,6 +18,7 @@ WITH responses AS (
         AND layer = of_layer
         AND stimulus_set = of_stimulus_set
         AND stimulus_id = of_stimulus
+        AND isfinite(activation)
     ORDER BY activation DESC, unit_id
     LIMIT how_many
 )

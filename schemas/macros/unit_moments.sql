@@ -6,7 +6,7 @@
 -- Returns one row per unit:
 -- - unit_id: the unit
 -- - n: number of stimuli
--- - mean: mean response
+-- - mean: mean response; null, as all that follows, for a unit with a response that is not finite
 -- - variance: variance of the responses, n - 1 in the denominator; null for one stimulus
 -- - sparseness: (1 - mean(x)^2 / mean(x^2)) / (1 - 1/n), 0 for equal responses and 1 for a response
 --   to one stimulus alone; null for a unit that never responds, or where some response is negative
@@ -14,22 +14,27 @@
 CREATE MACRO unit_moments(
     of_network, of_layer, of_stimulus_set, first_unit := 0, last_unit := 2147483647
 ) AS TABLE
+WITH responses AS (
+    SELECT
+        unit_id,
+        if(isfinite(activation), activation::DOUBLE, NULL) AS x
+    FROM activations
+    WHERE
+        network = of_network
+        AND layer = of_layer
+        AND stimulus_set = of_stimulus_set
+        AND unit_id BETWEEN first_unit AND last_unit
+)
+
 SELECT
     unit_id,
     count(*) AS n,
-    avg(activation::DOUBLE) AS mean,
-    var_samp(activation::DOUBLE) AS variance,
+    if(count(x) = n, avg(x), NULL) AS mean,
+    if(count(x) = n, var_samp(x), NULL) AS variance,
     CASE
-        WHEN min(activation) >= 0 AND max(activation) > 0 AND count(*) > 1
-            THEN
-                (1 - avg(activation::DOUBLE) ** 2 / avg(activation::DOUBLE * activation))
-                / (1 - 1 / count(*))
+        WHEN count(x) = n AND min(x) >= 0 AND max(x) > 0 AND n > 1
+            THEN (1 - avg(x) ** 2 / avg(x * x)) / (1 - 1 / n)
     END AS sparseness
-FROM activations
-WHERE
-    network = of_network
-    AND layer = of_layer
-    AND stimulus_set = of_stimulus_set
-    AND unit_id BETWEEN first_unit AND last_unit
+FROM responses
 GROUP BY unit_id
 ORDER BY unit_id;

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from fexp_store.analyses.analysis import SETS
 from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values
+from fexp_store.analyses.reading.finite import finite_units
 from fexp_store.analyses.reading.images import read_basic
 from fexp_store.analyses.reading.units import UnitSource, choose_units
 from fexp_store.options import record
@@ -46,8 +48,13 @@ class TrainingData:
 
 
 def read_training(wh: Warehouse, place: Place, options: UnitSource, run: Run) -> TrainingData:
-    """Read the training images of a run, as its parameters say."""
+    """Read the training images of a run, as its parameters say.
+
+    Units that are not finite on one of the sets that the run reads are left out.
+    """
     chosen = choose_units(wh, place, options.units, run.parameters, seed=options.seed)
+    sets = [run.parameters[name] for name in SETS.values() if name in run.parameters]
+    chosen = finite_units(wh, place, sets, chosen)
     images = read_basic(wh, place, chosen)
     return TrainingData(
         values=images.values,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from fexp_store.analyses.reading.finite import read_blocks
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.activations.matrix import Matrix
 from fexp_store.warehouse.place import Place
@@ -56,10 +57,10 @@ def anova(wh: Warehouse, place: Place) -> pl.DataFrame:
     -------
     DataFrame
         One row per unit: the columns of the macro ``expression_anova``, and p_expression,
-        p_identity, eta_squared_expression, eta_squared_identity (null without variance).
+        p_identity, eta_squared_expression, eta_squared_identity (null without variance, and for
+        units that are not finite).
     """
-    blocks = wh.matrix_blocks(*place)
-    return pl.concat(_tables(blocks))
+    return pl.concat(_tables(read_blocks(wh, place)))
 
 
 def _tables(blocks: Iterator[Matrix]) -> Iterator[pl.DataFrame]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.reading.design import check_complete, check_one_image_per_cell
+from fexp_store.analyses.reading.finite import read_blocks
 from fexp_store.analyses.selectivity.anova import FACTORS, Design, anova
 from fexp_store.analyses.selectivity.null import null_counts
 from fexp_store.options import Seed, record
@@ -112,7 +113,7 @@ def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
     counts = np.empty(0)
     if options.permutations:
         design = Design.of(read_set(wh, place.stimulus_set))
-        blocks = (b.values for b in wh.matrix_blocks(*place))
+        blocks = (b.values for b in read_blocks(wh, place))
         levels = (threshold, options.alpha)
         counts = null_counts(
             blocks, design, options.factor, levels, options.permutations, options.seed
