@@ -1,5 +1,5 @@
--- The stimuli to which some units respond most as they do to one stimulus, nearest first. Units that
--- have a response that is not finite are left out.
+-- The stimuli to which some units respond most as they do to one stimulus, nearest first. Units of
+-- which a response is not finite are left out.
 -- Parameters:
 -- - of_network, of_layer, of_stimulus_set: names of the network, the layer and the stimulus set
 -- - of_stimulus: stimulus_id of the stimulus, which is left out of the result

@@ -23,7 +23,7 @@ _UNITS_A_BLOCK = 4096
 
 
 def read_blocks(wh: Warehouse, place: Place) -> Iterator[Matrix]:
-    """Read a layer as `Warehouse.matrix_blocks` does; units that are not finite are 0 throughout."""
+    """Read blocks as `Warehouse.matrix_blocks` does; units that are not finite are 0 throughout."""
     blocks = wh.matrix_blocks(*place)
     if not _suspect(wh, place, [place.stimulus_set]):
         yield from blocks
@@ -73,5 +73,4 @@ def _suspect(wh: Warehouse, place: Place, stimulus_sets: Collection[str]) -> lis
 
 def _all_finite(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return of each unit whether all its responses are finite."""
-    finite: NDArray[np.bool_] = np.isfinite(values).all(axis=0)
-    return finite
+    return np.asarray(np.isfinite(values).all(axis=0))
