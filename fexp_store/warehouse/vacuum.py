@@ -12,6 +12,8 @@ from fexp_store.warehouse.storage import Storage
 SAFE_HOURS = 24.0
 """Orphans younger than this may belong to an ingest that is about to commit them."""
 
+_PATIENCE = 10.0  # seconds to wait for writers
+
 
 @dataclass(frozen=True)
 class Orphan:
@@ -48,10 +50,17 @@ def orphans(storage: Storage, older_than_hours: float = SAFE_HOURS) -> list[Orph
 
 
 def vacuum(storage: Storage, older_than_hours: float = SAFE_HOURS) -> list[Orphan]:
-    """Delete what `orphans` finds, and return it."""
-    found = orphans(storage, older_than_hours)
-    for orphan in found:
-        storage.delete(orphan.path)
+    """Delete what `orphans` finds, and return it.
+
+    Raises
+    ------
+    Conflict
+        If other processes are writing to the warehouse.
+    """
+    with storage.alone(_PATIENCE, lambda: None):
+        found = orphans(storage, older_than_hours)
+        for orphan in found:
+            storage.delete(orphan.path)
     return found
 
 
