@@ -22,6 +22,13 @@ def verify(
         bool,
         typer.Option("--quick", help="Presence, sizes, logs and small tables: nothing is hashed."),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Take what is damaged out of the tables, so that the same commands bring it back.",
+        ),
+    ] = False,
     output_format: FormatOption = Format.table,
 ) -> None:
     """Compare everything that is stored with what it was: files, logs, rows, kept images.
@@ -33,8 +40,11 @@ def verify(
         fexp verify
 
         fexp verify --quick --format json
+
+        fexp verify --repair
     """
     from fexp_store.cli.progress import bar
+    from fexp_store.warehouse.verify.repair import repair as mend
     from fexp_store.warehouse.verify.verify import locate
     from fexp_store.warehouse.verify.verify import verify as compare
 
@@ -43,7 +53,9 @@ def verify(
     storage = locate(settings.warehouse)
     with bar("Comparing bytes") as started:
         report = compare(storage, quick=quick, started=started)
-    rows = [tuple(map(str, fault)) for fault in (*report.faults, *report.unverified)]
+    found = [*report.faults, *report.unverified]
+    done = mend(storage, found) if repair else {}
+    rows = [(*map(str, fault[:3]), done.get(fault, fault.remedy)) for fault in found]
     columns = ("what", "where", "fault", "remedy")
     print_frame(pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row"), output_format)
     looked = "looked at" if quick else "read whole"
@@ -51,5 +63,7 @@ def verify(
         f"{report.files} files of {report.bytes / 1e6:.1f} MB were {looked}: "
         f"{len(report.faults)} faults, {len(report.unverified)} unverified."
     )
-    if report.faults:
+    if done:
+        messages.print(f"{len(done)} are mended; the last column says what is left to do.")
+    if any(fault not in done for fault in report.faults):
         raise typer.Exit(1)

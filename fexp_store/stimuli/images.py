@@ -14,6 +14,7 @@ from PIL import Image
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.given import read_bytes
+from fexp_store.warehouse.sets import ROOTS as ROOTS
 from fexp_store.warehouse.sets import kept_path
 from fexp_store.warehouse.storage import Storage, inside
 
@@ -28,9 +29,6 @@ MIN_SIDE = 16
 
 MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 """Pillow's names of the pixel formats that become RGB without a choice of colour space."""
-
-ROOTS = "image_roots"
-"""Machine-local record of where the images of each stimulus set are."""
 
 
 def decode(content: bytes, name: str) -> Image.Image:

@@ -42,9 +42,14 @@ def create(path: str | Path) -> Storage:
         )
     tables.create_missing(storage)
     # The marker comes last: a directory is a warehouse only once its tables are there.
+    mark(storage)
+    return storage
+
+
+def mark(storage: Storage) -> None:
+    """Write the marker, by which a directory is a warehouse of this version's format."""
     marker = {"format_version": FORMAT_VERSION, "warehouse_id": str(uuid.uuid4())}
     storage.write(MARKER, json.dumps(marker, indent=2).encode() + b"\n")
-    return storage
 
 
 def locate(path: str | Path) -> Storage:

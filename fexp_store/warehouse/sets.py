@@ -12,6 +12,9 @@ import polars as pl
 IMAGES = "images"
 """The folder of images that are kept in a warehouse."""
 
+ROOTS = "image_roots"
+"""Machine-local record of where the images of each stimulus set are."""
+
 OWN: dict[str, pl.DataType | type[pl.DataType]] = {
     "stimulus_id": pl.Int32,
     "image_sha256": pl.String,

@@ -22,7 +22,8 @@ from fexp_store.warehouse.verify.fault import REPAIR, Fault, Kind
 
 _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(\..*)?\.parquet")
-LAST_CHECKPOINT = "_last_checkpoint"
+CHECKPOINTS = re.compile(rf"{_CHECKPOINT.pattern}|_last_checkpoint")
+"""Names of files that repeat what commits say."""
 _REMEDY = "Restore the folder of the log from a copy."
 
 
@@ -86,8 +87,8 @@ def faults(storage: Storage, table: str) -> Iterator[Fault]:
         log.version = number
         for name in (name for name, version in checkpoints.items() if version == number):
             yield from _checkpoint(storage, f"{folder}/{name}", log)
-    if LAST_CHECKPOINT in names:
-        yield from _last(storage, f"{folder}/{LAST_CHECKPOINT}", {*checkpoints.values()})
+    if "_last_checkpoint" in names:
+        yield from _last(storage, f"{folder}/_last_checkpoint", {*checkpoints.values()})
     if not absent:
         yield from _listed(storage, table, log)
 

@@ -19,6 +19,7 @@ from fexp_store.warehouse.storage import Storage
 from fexp_store.warehouse.verify.fault import REPAIR, RESTORE, Fault, Kind
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_AWAY = "Delete it, or move it out of the warehouse."
 _AGAIN = f"{REPAIR} Or run again what had made the set {{0}}."
 
 
@@ -33,7 +34,7 @@ def image_faults(storage: Storage, paths: list[str], advance: Advance) -> Iterat
     for path in paths:
         name = path.rpartition("/")[2]
         if not _DIGEST.fullmatch(name) or path != kept_path(name):
-            yield Fault(Kind.image, path, "It is not named by a SHA-256, as kept images are.")
+            yield Fault(Kind.image, path, "Its name is not that of a kept image.", _AWAY)
             continue
         digest = storage.sha256(path, advance)
         if digest == name:

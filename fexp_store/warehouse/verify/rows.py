@@ -26,10 +26,7 @@ def faults(found: Contents) -> Iterator[Fault]:
                 yield Fault(Kind.rows, name, sentence, _REMEDY)
     if TABLE in found.kept and "fragments" in found.rows:
         live = found.rows["fragments"].join(found.kept[TABLE].files, on="path", how="semi")
-        yield from (
-            Fault(Kind.rows, TABLE, sentence, "Run: fexp verify --repair")
-            for sentence in _overlaps(live)
-        )
+        yield from _overlaps(live)
     yield from _unregistered(found)
 
 
@@ -86,16 +83,14 @@ _CHECKS: Mapping[str, Check] = {
 }
 
 
-def _overlaps(live: pl.DataFrame) -> Iterator[str]:
+def _overlaps(live: pl.DataFrame) -> Iterator[Fault]:
     """Say which fragments hold the same activations."""
     key = ["network", "layer", "stimulus_set", "unit_start"]
     for _, group in live.sort("stimulus_start").group_by(key, maintain_order=True):
         for one, other in pairwise(group.iter_rows(named=True)):
             if other["stimulus_start"] < one["stimulus_stop"]:
-                yield (
-                    f"{other['path']} has stimuli that {one['path']} has too, "
-                    f"from {other['stimulus_start']}."
-                )
+                said = f"{one['path']} has stimuli that it has too, from {other['stimulus_start']}."
+                yield Fault(Kind.activations, f"{TABLE}/{other['path']}", said)
 
 
 def _unregistered(found: Contents) -> Iterator[Fault]:

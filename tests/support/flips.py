@@ -1,0 +1,74 @@
+"""Single bits flipped at random: which `verify` finds, and which change an answer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fexp_store import FexpError, Warehouse
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.verify.verify import locate, verify
+from support.damage import HERE, files, flip, random_bit
+
+DATA = ("activations/network=*/**/*.parquet", "images/*/*", "results/*/**/*.parquet") + tuple(
+    f"{name}/*.parquet" for name in ("networks", "stimuli", "fragments", "runs")
+)
+LOGS = ("**/_delta_log/*", "warehouse.json", "catalog.duckdb")
+
+QUERIES = (
+    "SELECT count(*), sum(activation::DECIMAL(18, 6)) FROM activations",
+    "SELECT * EXCLUDE (created) FROM networks",
+    "FROM stimuli",
+    "FROM fragments",
+    "SELECT * FROM selectivity ORDER BY ALL",
+    "SELECT * FROM saved.means ORDER BY ALL",
+    "SELECT kind, key, seconds IS NULL FROM runs ORDER BY ALL",
+)
+
+
+def answers(location: str) -> dict[str, Any]:
+    """What a warehouse answers; nothing for what it refuses."""
+    found: dict[str, Any] = {}
+    asked: dict[str, Callable[[Warehouse], Any]] = {
+        query: lambda wh, query=query: wh.query(query).rows() for query in QUERIES
+    }
+    for place in (HERE, Place("planted", "other", HERE.stimulus_set)):
+        asked[str(place)] = lambda wh, place=place: wh.matrix(*place).values.tobytes()
+    for name, ask in asked.items():
+        try:
+            wh = Warehouse(location)
+            found[name] = ask(wh)
+            wh.close()
+        except FexpError:
+            found[name] = None
+    return found
+
+
+def wrong(found: dict[str, Any], right: dict[str, Any]) -> list[str]:
+    """Which answers are others than those that are right; a refusal is none."""
+    return [name for name, value in found.items() if value is not None and value != right[name]]
+
+
+def flips(
+    wh: Warehouse, patterns: tuple[str, ...], count: int, seed: int
+) -> Iterator[tuple[Path, int]]:
+    """Flip a bit of a random file of each kind in turn; it is back as it was afterwards."""
+    rng = random.Random(seed)
+    for number in range(count):
+        path = rng.choice(files(wh, patterns[number % len(patterns)]))
+        bit, content = random_bit(path, rng), path.read_bytes()
+        flip(path, bit)
+        yield path, bit
+        path.write_bytes(content)
+
+
+def is_found(wh: Warehouse) -> bool:
+    return bool(verify(locate(wh.location)).faults)
+
+
+def as_float(value: bytes) -> np.ndarray:
+    return np.frombuffer(value, np.float32)
