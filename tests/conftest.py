@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.damage import furnish
 from support.forked import Forked, forking
 from support.small import add_small
 from support.writing import Fexp, write_photographs
@@ -86,6 +87,22 @@ def own_copy(ingested: Warehouse, tmp_path: Path) -> Warehouse:
     """The same warehouse, for a test to write to."""
     shutil.copytree(ingested.location, tmp_path / "own_copy")
     return Warehouse(tmp_path / "own_copy")
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A warehouse with something of every kind; tests only read it."""
+    root = tmp_path_factory.mktemp("furnished")
+    wh = Warehouse.create(root / "warehouse")
+    furnish(wh, root / "photographs")
+    return wh
+
+
+@pytest.fixture
+def damaged(furnished: Warehouse, tmp_path: Path) -> Warehouse:
+    """The same warehouse, for a test to damage."""
+    shutil.copytree(furnished.location, tmp_path / "copy")
+    return Warehouse(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fexp_store import Warehouse
 from fexp_store.analyses.selectivity.select import Options, select
@@ -17,19 +18,27 @@ from fexp_store.warehouse.saved import save
 from support.writing import write_photographs
 
 HERE = Place("planted", "top:pre", "faces")
+OTHER = Place("planted", "other", "faces")
 
 
 def furnish(wh: Warehouse, photographs: Path, identities: int = 4, units: int = 40) -> None:
     """Store something of every kind: kept images, activations, results, a saved result."""
-    manifest = write_photographs(photographs, identities, side=24)
+    manifest = photographs / "manifest.csv"
+    if not manifest.exists():
+        write_photographs(photographs, identities, side=24)
     add_photographs(wh, HERE.stimulus_set, manifest, Listing(copy=True))
-    rng = np.random.default_rng(7)
-    n = 6 * identities
-    values = rng.normal(size=(n, units)) + np.arange(n)[:, None] % 6 * rng.uniform(0, 2, units)
+    values = planted(6 * identities, units)
     wh.put(*HERE, values)
-    wh.put("planted", "other", HERE.stimulus_set, values[:, ::-1])
+    wh.put(*OTHER, values[:, ::-1])
     select(wh, HERE, Options())
     save(wh, "means", "SELECT unit_id, avg(activation) AS mean FROM activations GROUP BY 1", {})
+
+
+def planted(n_stimuli: int, units: int) -> NDArray[np.float64]:
+    """Noise with an effect of expression on each unit, of another size."""
+    rng = np.random.default_rng(7)
+    effect = np.arange(n_stimuli)[:, None] % 6 * rng.uniform(0, 2, units)
+    return rng.normal(size=(n_stimuli, units)) + effect
 
 
 def files(wh: Warehouse, pattern: str) -> list[Path]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from fexp_store import FexpError, Warehouse
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.verify.verify import locate, verify
 from support.damage import HERE, files, flip, random_bit
 
-DATA = ("activations/network=*/**/*.parquet", "images/*/*", "results/*/**/*.parquet") + tuple(
-    f"{name}/*.parquet" for name in ("networks", "stimuli", "fragments", "runs")
+DATA = (
+    *("activations/network=*/**/*.parquet", "images/*/*", "results/*/**/part-*.parquet"),
+    *("networks/*.parquet", "stimuli/*.parquet", "fragments/*.parquet", "runs/*.parquet"),
 )
-LOGS = ("**/_delta_log/*", "warehouse.json", "catalog.duckdb")
+LOGS = ("**/_delta_log/*.json", "warehouse.json", "catalog.duckdb")
 
 QUERIES = (
     "SELECT count(*), sum(activation::DECIMAL(18, 6)) FROM activations",
@@ -38,13 +38,16 @@ def answers(location: str) -> dict[str, Any]:
     }
     for place in (HERE, Place("planted", "other", HERE.stimulus_set)):
         asked[str(place)] = lambda wh, place=place: wh.matrix(*place).values.tobytes()
+    try:
+        wh = Warehouse(location)
+    except FexpError:
+        return dict.fromkeys(asked)
     for name, ask in asked.items():
         try:
-            wh = Warehouse(location)
             found[name] = ask(wh)
-            wh.close()
         except FexpError:
             found[name] = None
+    wh.close()
     return found
 
 
@@ -67,8 +70,35 @@ def flips(
 
 
 def is_found(wh: Warehouse) -> bool:
+    """Whether `verify` finds anything wrong."""
     return bool(verify(locate(wh.location)).faults)
 
 
-def as_float(value: bytes) -> np.ndarray:
-    return np.frombuffer(value, np.float32)
+@dataclass
+class Count:
+    """What came of flips: how many, how many were found, and by which the answers were wrong."""
+
+    flips: int = 0
+    found: int = 0
+    unfound: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def count_flips(wh: Warehouse, patterns: tuple[str, ...], count: int, seed: int) -> Count:
+    """Flip bits one by one, and ask `verify` and every query each time.
+
+    `changed` has wrong answers; of a flip that is not found none may be missing either.
+    """
+    right, counted = answers(wh.location), Count()
+    for path, bit in flips(wh, patterns, count, seed):
+        counted.flips += 1
+        where = f"{path.relative_to(wh.location)} bit {bit}"
+        given = answers(wh.location)
+        if is_found(wh):
+            counted.found += 1
+        else:
+            counted.unfound.append(where)
+        counted.changed += [f"{where}: {name}" for name in wrong(given, right)]
+        if counted.unfound[-1:] == [where] and given != right:
+            counted.changed.append(f"{where}: refused, and not found")
+    return counted

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from support.damage import HERE, files, flip, furnish
+from support.damage import HERE, files, flip
 from support.forked import Forked
 
 from fexp_store import NotFound, Warehouse
@@ -23,43 +22,29 @@ ACTIVATIONS = "activations/*/layer=other/*/*.parquet"
 LOG = "activations/_delta_log/*.json"
 
 
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    root = tmp_path_factory.mktemp("whole")
-    wh = Warehouse.create(root / "warehouse")
-    furnish(wh, root / "photographs")
-    return wh
+def found(damaged: Warehouse, *, quick: bool = False) -> list[Fault]:
+    return verify(locate(damaged.location), quick=quick).faults
 
 
-@pytest.fixture
-def wh(whole: Warehouse, tmp_path: Path) -> Warehouse:
-    shutil.copytree(whole.location, tmp_path / "copy")
-    return Warehouse(tmp_path / "copy")
-
-
-def found(wh: Warehouse, *, quick: bool = False) -> list[Fault]:
-    return verify(locate(wh.location), quick=quick).faults
-
-
-def test_what_is_right_has_no_faults_and_is_remembered(wh: Warehouse) -> None:
-    assert last_verified(wh.storage) is None
+def test_what_is_right_has_no_faults_and_is_remembered(damaged: Warehouse) -> None:
+    assert last_verified(damaged.storage) is None
     told: list[int] = []
-    report = verify(wh.storage, started=lambda total: (told.append(-total), told.append)[1])
+    report = verify(damaged.storage, started=lambda total: (told.append(-total), told.append)[1])
     assert report.faults == []
     assert sum(told) == 0
     assert report.bytes == -told[0] > 0
-    (path,) = files(wh, ACTIVATIONS)
-    assert checked.known(wh.storage, [path.relative_to(wh.location).as_posix()])
-    when = last_verified(wh.storage)
+    (path,) = files(damaged, ACTIVATIONS)
+    assert checked.known(damaged.storage, [path.relative_to(damaged.location).as_posix()])
+    when = last_verified(damaged.storage)
     assert when is not None
-    assert found(wh, quick=True) == []
-    assert last_verified(wh.storage) == when
+    assert found(damaged, quick=True) == []
+    assert last_verified(damaged.storage) == when
 
 
-def test_all_that_is_read_only_is_left_as_it_was(wh: Warehouse) -> None:
-    before = {path: path.stat().st_mtime_ns for path in files(wh, "**/*")}
-    verify(wh.storage)
-    assert {path: path.stat().st_mtime_ns for path in files(wh, "**/*")} == before
+def test_all_that_is_read_only_is_left_as_it_was(damaged: Warehouse) -> None:
+    before = {path: path.stat().st_mtime_ns for path in files(damaged, "**/*")}
+    verify(damaged.storage)
+    assert {path: path.stat().st_mtime_ns for path in files(damaged, "**/*")} == before
 
 
 def middle(path: Path) -> None:
@@ -92,19 +77,19 @@ FILES: dict[str, tuple[str, Callable[[Path], object], Kind, bool]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_damaged_file_is_named(wh: Warehouse, case: str) -> None:
+def test_a_damaged_file_is_named(damaged: Warehouse, case: str) -> None:
     pattern, damage, kind, quick = FILES[case]
-    path = files(wh, pattern)[0]
-    wh.close()
+    path = files(damaged, pattern)[0]
+    damaged.close()
     damage(path)
-    where = path.relative_to(wh.location).as_posix()
-    assert any(fault.where == where for fault in found(wh, quick=True)) == quick
-    faults = found(wh)
+    where = path.relative_to(damaged.location).as_posix()
+    assert any(fault.where == where for fault in found(damaged, quick=True)) == quick
+    faults = found(damaged)
     assert [fault.what for fault in faults if fault.where == where] == [kind]
     assert all(
         fault.remedy.endswith((".", "--repair")) or ": fexp" in fault.remedy for fault in faults
     )
-    assert last_verified(wh.storage) is None
+    assert last_verified(damaged.storage) is None
 
 
 def renamed(old: str, new: str) -> Callable[[str], str]:
@@ -125,47 +110,47 @@ LINES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("case", LINES)
-def test_a_log_that_says_something_else_is_found(wh: Warehouse, case: str) -> None:
-    path = next(p for p in reversed(files(wh, LOG)) if '"layer":"other"' in p.read_text())
+def test_a_log_that_says_something_else_is_found(damaged: Warehouse, case: str) -> None:
+    path = next(p for p in reversed(files(damaged, LOG)) if '"layer":"other"' in p.read_text())
     text = path.read_text()
     changed = LINES[case](text)
     assert changed != text
     path.write_text(changed)
-    faults = found(wh)
+    faults = found(damaged)
     assert any(fault.where.startswith("activations/") for fault in faults), faults
-    assert found(wh, quick=True)
+    assert found(damaged, quick=True)
 
 
-def test_files_that_come_back_by_a_commit_that_is_lost_are_found(wh: Warehouse) -> None:
+def test_files_that_come_back_by_a_commit_that_is_lost_are_found(damaged: Warehouse) -> None:
     """A flipped path of a removal leaves what was removed beside what came instead."""
-    log = Path(wh.location) / "runs" / "_delta_log"
+    log = Path(damaged.location) / "runs" / "_delta_log"
     DeltaTable(str(log.parent)).optimize.compact()
     newest = max(log.glob("*.json"))
     lines = newest.read_text().splitlines()
     number = next(i for i, line in enumerate(lines) if line.startswith('{"remove"'))
     lines[number] = lines[number].replace("part-", "parv-", 1)
     newest.write_text("\n".join(lines))
-    assert found(wh)[0].what is Kind.log
-    assert found(wh)[0].where == newest.relative_to(wh.location).as_posix()
+    assert found(damaged)[0].what is Kind.log
+    assert found(damaged)[0].where == newest.relative_to(damaged.location).as_posix()
 
 
-def test_a_checkpoint_that_says_something_else_is_found(wh: Warehouse) -> None:
-    table = DeltaTable(wh.storage.uri("activations"))
+def test_a_checkpoint_that_says_something_else_is_found(damaged: Warehouse) -> None:
+    table = DeltaTable(damaged.storage.uri("activations"))
     table.create_checkpoint()
-    assert found(wh) == []
-    (path,) = files(wh, "activations/_delta_log/*.checkpoint.parquet")
+    assert found(damaged) == []
+    (path,) = files(damaged, "activations/_delta_log/*.checkpoint.parquet")
     rows = pq.read_table(path)
     adds = [number for number, row in enumerate(rows["add"].to_pylist()) if row is not None]
     pq.write_table(rows.take([i for i in range(rows.num_rows) if i != adds[0]]), path)
-    assert Kind.checkpoint in {fault.what for fault in found(wh)}
+    assert Kind.checkpoint in {fault.what for fault in found(damaged)}
 
 
-def test_a_catalog_that_changed_behind_its_times_is_found(wh: Warehouse) -> None:
-    wh.frame("FROM networks")
+def test_a_catalog_that_changed_behind_its_times_is_found(damaged: Warehouse) -> None:
+    damaged.frame("FROM networks")
     name = "catalog.duckdb"
-    assert checked.known(wh.storage, [name])
-    checked.remember(wh.storage, {name: "0" * 64})
-    assert [(fault.what, fault.remedy) for fault in found(wh)] == [
+    assert checked.known(damaged.storage, [name])
+    checked.remember(damaged.storage, {name: "0" * 64})
+    assert [(fault.what, fault.remedy) for fault in found(damaged)] == [
         (Kind.catalog, "Run: fexp index")
     ]
 
@@ -175,15 +160,15 @@ def test_there_must_be_a_warehouse(tmp_path: Path) -> None:
         locate(tmp_path)
 
 
-def test_exit_code_and_table(wh: Warehouse, forked: Forked) -> None:
-    done = forked("-w", wh.location, "verify", "--format", "json")
+def test_exit_code_and_table(damaged: Warehouse, forked: Forked) -> None:
+    done = forked("-w", damaged.location, "verify", "--format", "json")
     assert done.code == 0, done.stderr
     assert ": 0 faults, " in done.stderr
-    (path,) = files(wh, ACTIVATIONS)
+    (path,) = files(damaged, ACTIVATIONS)
     path.unlink()
-    done = forked("-w", wh.location, "verify", "--format", "json")
+    done = forked("-w", damaged.location, "verify", "--format", "json")
     assert done.code == 1
     rows = [row for row in json.loads(done.stdout) if row["what"] == "activations"]
-    assert [row["where"] for row in rows] == [path.relative_to(wh.location).as_posix()]
+    assert [row["where"] for row in rows] == [path.relative_to(damaged.location).as_posix()]
     assert "fexp verify --repair" in rows[0]["remedy"]
     assert HERE.layer not in path.parts

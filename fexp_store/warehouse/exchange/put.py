@@ -92,10 +92,13 @@ def _store(this: _Import) -> Imported:
     missing = list(grid.pieces(n_units, grid.complement(stored, n_stimuli)))
     if stored:
         _check_same(this)
+    storage = this.wh.storage
     if not missing:
+        if not networks.is_among(this.network, networks.rows(storage, this.place.network)):
+            networks.register(storage, this.network)  # the file of its row was lost
         return Imported(n_stimuli, n_units, 0, 0)
     raw = sum(4 * n_units * (stop - start) for start, stop in missing)
-    space.demand(this.wh.storage, raw, "this import")
+    space.demand(storage, raw, "this import")
     run = _begin(this)
     with this.wh.storage.writing():
         written, committed = _write_all(this, run, missing)

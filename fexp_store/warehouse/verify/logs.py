@@ -90,7 +90,7 @@ def faults(storage: Storage, table: str) -> Iterator[Fault]:
     if "_last_checkpoint" in names:
         yield from _last(storage, f"{folder}/_last_checkpoint", {*checkpoints.values()})
     if not absent:
-        yield from _listed(storage, table, log)
+        yield from _listed(storage, table, log, checkpointed=bool(checkpoints))
 
 
 def _checkpoint(storage: Storage, path: str, log: Log) -> Iterator[Fault]:
@@ -115,14 +115,17 @@ def _last(storage: Storage, path: str, versions: set[int]) -> Iterator[Fault]:
         yield Fault(Kind.checkpoint, path, "It names no checkpoint that is there.", REPAIR)
 
 
-def _listed(storage: Storage, table: str, log: Log) -> Iterator[Fault]:
+def _listed(storage: Storage, table: str, log: Log, *, checkpointed: bool) -> Iterator[Fault]:
     """Compare what Delta reads, from checkpoints too, with what the commits say."""
     folder = f"{table}/_delta_log"
     try:
         opened = tables.open_at(storage, table)
         listed = tables.files(opened)
     except FexpError as error:
-        yield Fault(Kind.log, folder, str(error), _REMEDY)
+        if checkpointed:
+            yield Fault(Kind.checkpoint, folder, str(error), REPAIR)
+        else:
+            yield Fault(Kind.log, folder, str(error), _REMEDY)
         return
     keys = opened.metadata().partition_columns
     if opened.version() != log.version or _as_listed(listed, keys) != _as_said(log, keys):

@@ -113,7 +113,7 @@ _HOW = {
     "landmarks": "Run again what had found the landmarks: fexp stimuli",
     "responses": "Register the responses that are missing again: fexp responses add",
     "runs": "The runs that were in it do not count: run those analyses again.",
-    "fragments": "Run: fexp verify --repair again, which records the files that are not recorded.",
+    "fragments": "The activations that it described are read as before, and are unverified.",
 }
 
 
