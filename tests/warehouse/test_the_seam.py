@@ -95,6 +95,9 @@ ENGINES = {
     },
     "warehouse/verify/files.py": {"pq.ParquetFile(source)", "storage.open(path)"},
     "warehouse/verify/logs.py": {"pq.ParquetFile(storage.open(path))", "storage.open(path)"},
+    "warehouse/verify/repair.py": {  # where a user's image was when its set was registered
+        "given.read_bytes(inside(Path(roots[name]), file))"
+    },
     "warehouse/warehouse.py": {
         "pl.scan_parquet([self.storage.uri(file) for file in files['file']])"
     },
