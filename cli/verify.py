@@ -54,7 +54,7 @@ def verify(
     with bar("Comparing bytes") as started:
         report = compare(storage, quick=quick, started=started)
     found = [*report.faults, *report.unverified]
-    done = mend(storage, report.faults) if repair else {}
+    done = mend(storage, report.faults, report.unverified) if repair else {}
     rows = [(*map(str, fault[:3]), done.get(fault, fault.remedy)) for fault in found]
     columns = ("what", "where", "fault", "remedy")
     print_frame(pl.DataFrame(rows, dict.fromkeys(columns, pl.String), orient="row"), output_format)

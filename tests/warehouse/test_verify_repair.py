@@ -98,7 +98,7 @@ def test_what_is_only_unverified_stays(damaged: Warehouse) -> None:
     before = content(damaged)
     for name in ("activations", "networks", "stimuli"):
         DeltaTable(damaged.storage.uri(name)).optimize.compact()
-    DeltaTable(damaged.storage.uri("activations")).optimize.z_order(["stimulus_id"])
+    DeltaTable(damaged.storage.uri("activations")).optimize.z_order(["unit_id", "stimulus_id"])
     files(damaged, FILES["image"])[0].unlink()
     report = verify(damaged.storage)
     assert {fault.what for fault in report.unverified} >= {Kind.activations}
@@ -106,6 +106,10 @@ def test_what_is_only_unverified_stays(damaged: Warehouse) -> None:
     after = content(damaged)
     assert after[:RECORDS] == before[:RECORDS]
     assert after[RECORDS + 1 :] == before[RECORDS + 1 :]
+    done = repair(damaged.storage, (), report.unverified)
+    assert {fault.what for fault in done} == {Kind.activations}
+    assert Kind.activations not in {fault.what for fault in verify(damaged.storage).unverified}
+    assert content(damaged)[RECORDS + 1 :] == before[RECORDS + 1 :]
 
 
 def test_an_image_comes_back_from_where_it_was(furnished: Warehouse, damaged: Warehouse) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from fexp_store import given
 from fexp_store.errors import FexpError
 from fexp_store.warehouse import catalog, checked, contents, root
+from fexp_store.warehouse.activations.adopt import adopt
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.contents import Contents
 from fexp_store.warehouse.networks import IMPORTED
@@ -24,8 +25,10 @@ from fexp_store.warehouse.verify.logs import CHECKPOINTS
 _IMAGE_BYTES = 400 << 20
 
 
-def repair(storage: Storage, faults: Collection[Fault]) -> dict[Fault, str]:
-    """Mend faults as far as that is possible.
+def repair(
+    storage: Storage, faults: Collection[Fault], unverified: Collection[Fault] = ()
+) -> dict[Fault, str]:
+    """Mend faults as far as that is possible, and record files of activations of others.
 
     Files that are damaged leave the logs; nothing that is right does, and nothing is deleted but
     images that are not what their names say, and checkpoints, which repeat what commits say.
@@ -44,6 +47,9 @@ def repair(storage: Storage, faults: Collection[Fault]) -> dict[Fault, str]:
     found = contents.read(storage)
     done |= {f: said for f in by_kind[Kind.image] if (said := _image(storage, found, f))}
     done |= _files(storage, found, [*by_kind[Kind.activations], *by_kind[Kind.part]])
+    if any(fault.what is Kind.activations for fault in unverified):
+        adopted = set(adopt(storage).adopted)
+        done |= {f: "It is recorded now." for f in unverified if f.where in adopted}
     if by_kind[Kind.catalog] or done:
         catalog.build(storage)
         done |= dict.fromkeys(by_kind[Kind.catalog], "It was built anew.")
