@@ -17,6 +17,7 @@ from fexp_store.cli.terminal import flush, let_go, prepare_streams
 from fexp_store.cli.terminal import messages as messages
 
 _FAILED = 1
+_LONG = 1200  # characters of a sentence: a name that somebody made may be very long
 _INTERRUPTED = 130  # as of a process that Ctrl-C ended
 _NOBODY_READS = 141  # as of a process that SIGPIPE ended
 
@@ -73,7 +74,10 @@ def _say(error: BaseException, *, debug: bool) -> None:
         for part in traceback.format_exception(error):
             for line in part.splitlines():
                 messages.print(line)
-    messages.print(f"Error: {sentence(error)}", style="red")
+    said = sentence(error)
+    if len(said) > _LONG:
+        said = f"{said[: _LONG // 2]} … {said[-_LONG // 4 :]}"
+    messages.print(f"Error: {said}", style="red")
 
 
 app = typer.Typer(

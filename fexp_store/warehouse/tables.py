@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,11 +20,13 @@ from deltalake.transaction import RemoveAction
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
-from fexp_store.warehouse import parts
+from fexp_store.warehouse import logs, parts
 from fexp_store.warehouse.parts import Part
 from fexp_store.warehouse.storage import Storage
 
 Result = TypeVar("Result")
+
+_COMMIT = re.compile(r"[0-9]{20}\.json")
 
 # Commits of other writers are retried by delta-rs itself; this bounds retries of our own checks.
 _ATTEMPTS = 100
@@ -73,6 +76,7 @@ def open_at(storage: Storage, path: str) -> DeltaTable:
     Damaged
         If its log cannot be read, or another client made it keep rows as fexp-store does not.
     """
+    logs.check(storage, path)
     try:
         table = DeltaTable(storage.table(path))
     except (DeltaError, OSError, ValueError) as error:
@@ -390,5 +394,5 @@ def log_version(storage: Storage, path: str) -> int:
         entries = storage.log(path)
     except Damaged:
         return -1
-    commits = [int(x[:-5]) for x in entries if x.endswith(".json") and x[:-5].isdigit()]
+    commits = [int(x[:20]) for x in entries if _COMMIT.fullmatch(x)]
     return max(commits, default=-1)

@@ -30,7 +30,7 @@ PRELOADED = (
     *("filelock", "h5py", "tomllib", "PIL.PngImagePlugin", "modulefinder"),
 )
 SECONDS = 20
-MEMORY = 1 << 30  # bytes that a command may take besides what its libraries do
+ADDRESSES = 16 << 30  # bytes of addresses that a command may ask for, as a safety net
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Done:
     stdout: bytes
     stderr: str
     seconds: float
+    memory: int  # bytes that it took besides what its libraries do
 
     @property
     def sentence(self) -> str:
@@ -65,7 +66,6 @@ class Forked:
         environment: dict[str, str] | None = None,
         ordinary: bool = False,
         seconds: int = SECONDS,
-        memory: int = MEMORY,
         **limits: int,
     ) -> Done:
         """Run a command.
@@ -86,7 +86,6 @@ class Forked:
             "environment": environment or {},
             "ordinary": ordinary,
             "seconds": seconds,
-            "memory": memory,
             "limits": limits,
         }
         assert self._process.stdin is not None
@@ -96,7 +95,7 @@ class Forked:
         answer = json.loads(self._process.stdout.readline())
         out, said = (b64decode(answer[name]) for name in ("stdout", "stderr"))
         words = said.decode("utf-8", errors="surrogateescape")
-        return Done(answer["code"], out, words, answer["seconds"])
+        return Done(answer["code"], out, words, answer["seconds"], answer["memory"])
 
 
 @contextmanager
@@ -120,10 +119,11 @@ def _serve(jobs: Iterator[str]) -> None:
         if (child := os.fork()) == 0:
             _run(job, [end for _, end in pipes])
         out, said = _read([end for end, _ in pipes], [end for _, end in pipes])
-        _, status = os.waitpid(child, 0)
+        _, status, used = os.wait4(child, 0)
         answer = {
             "code": os.waitstatus_to_exitcode(status),
             "seconds": time.monotonic() - begun,
+            "memory": (used.ru_maxrss << 10) - _pages(1),
             "stdout": b64encode(out).decode(),
             "stderr": b64encode(said).decode(),
         }
@@ -184,11 +184,14 @@ def _command(arguments: list[str]) -> int:
 
 def _limit(job: dict[str, Any]) -> None:
     signal.alarm(job["seconds"])
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    room = pages * resource.getpagesize() + job["memory"]
-    resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    for name, value in job["limits"].items():
+    limits = {"as": _pages(0) + ADDRESSES} | job["limits"]
+    for name, value in limits.items():
         resource.setrlimit(getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+
+
+def _pages(which: int) -> int:
+    """Bytes of addresses (0) or of memory (1) that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[which]) * resource.getpagesize()
 
 
 def _become_ordinary() -> None:
