@@ -67,9 +67,8 @@ _BY_KIND = {
     TimeoutError: errno.ETIMEDOUT,
     ConnectionError: errno.ECONNRESET,
 }
+_OF_MEMORY = {"MemoryError", "_duckdb.OutOfMemoryException"}
 _BY_TYPE = {
-    "MemoryError": MEMORY,
-    "_duckdb.OutOfMemoryException": MEMORY,
     "RecursionError": "What was given is nested too deeply; make it flat.",
     "_internal.CommitFailedError": "Other processes write to the same table all the time "
     "({said}); run the same command again.",
@@ -77,6 +76,9 @@ _BY_TYPE = {
     "pyarrow.lib.ArrowException": DAMAGED,
     "_duckdb.IOException": DAMAGED,
     "_duckdb.SerializationException": DAMAGED,
+    "_duckdb.InvalidInputException": DAMAGED,
+    "_duckdb.ConversionException": DAMAGED,
+    "_duckdb.OutOfRangeException": DAMAGED,
     "sqlite3.DatabaseError": DAMAGED,
 }
 # In these words DuckDB speaks of files and memory; in others, of what was asked.
@@ -92,14 +94,22 @@ def cause(error: BaseException) -> str | None:
     It is looked for in the error and then in those that it came from, so that a library's own words
     for it do not hide what the operating system said.
     """
-    errors = list(_chain(error))
-    for one in errors:
-        if (number := _number(one)) is not None:
-            return _BY_NUMBER[number].format(where=_where(one), said=os.strerror(number))
-    for one in errors:
-        for name in (_full_name(cls) for cls in type(one).__mro__):
+    if (found := cause_of_machine(error)) is not None:
+        return found
+    for one in _chain(error):
+        for name in _names(one):
             if name in _BY_TYPE:
                 return _BY_TYPE[name].format(said=first_line(one))
+    return None
+
+
+def cause_of_machine(error: BaseException) -> str | None:
+    """Say what an error comes from if it is the disk, the memory or the network; else None."""
+    for one in _chain(error):
+        if (number := _number(one)) is not None:
+            return _BY_NUMBER[number].format(where=_where(one), said=os.strerror(number))
+        if _OF_MEMORY & set(_names(one)):
+            return MEMORY
     return None
 
 
@@ -157,5 +167,10 @@ def _where(error: BaseException) -> str:
     return "" if not named else f" in {PurePath(os.fsdecode(named)).parent}"
 
 
-def _full_name(cls: type) -> str:
-    return cls.__name__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__name__}"
+def _names(error: BaseException) -> list[str]:
+    """Return the full names of an error's classes, the nearest first."""
+    classes = type(error).__mro__
+    return [
+        c.__name__ if c.__module__ == "builtins" else f"{c.__module__}.{c.__name__}"
+        for c in classes
+    ]

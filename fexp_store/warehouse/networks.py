@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import polars as pl
+from msgspec import Meta
 
-from fexp_store.errors import Conflict, NotFound
+from fexp_store.errors import Conflict, Damaged, NotFound
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.storage import Storage
 
@@ -33,7 +35,7 @@ class Layer:
     """A layer of a registered network: its name and the shape of its activations for one image."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Meta(ge=1, lt=1 << 31)], ...]
     dtype: str = "float32"
 
     @property
@@ -67,9 +69,15 @@ class Registered:
         return layers[name]
 
     def all_layers(self) -> dict[str, Layer]:
-        """Return every layer by name, in forward order."""
-        listed = json.loads(self.layers)
-        return {x["name"]: Layer(x["name"], tuple(x["shape"]), x["dtype"]) for x in listed}
+        """Return every layer by name, in forward order; Damaged if what is stored lists none."""
+        try:
+            listed = msgspec.json.decode(self.layers, type=list[Layer])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Damaged(
+                f"What is stored of the layers of {self.network} cannot be read ({error}); "
+                "restore the table networks from a copy."
+            ) from None
+        return {layer.name: layer for layer in listed}
 
 
 def has_network(wh: Warehouse, name: str) -> bool:

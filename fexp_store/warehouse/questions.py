@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from fexp_store.causes import cause
+from fexp_store.causes import cause_of_machine
 from fexp_store.errors import BadInput, Damaged, FexpError
 from fexp_store.warehouse import scans
 from fexp_store.warehouse.plans import explained
@@ -72,7 +72,7 @@ def refusals() -> Iterator[None]:
     except pl.exceptions.DuplicateError as error:
         raise BadInput("Two columns have one name; give each a name of its own with AS.") from error
     except (duckdb.Error, OSError) as error:
-        if (reason := cause(error)) is not None:
+        if (reason := cause_of_machine(error)) is not None:
             raise FexpError(reason) from error
         said = " ".join(str(error).split("\n\n")[0].split())
         raise BadInput(f"DuckDB refuses the query: {said}") from error

@@ -88,10 +88,10 @@ def format_version(storage: Storage) -> int:
     Damaged
         If the marker cannot be read.
     """
-    try:
-        return int(json.loads(storage.read(MARKER))["format_version"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"{storage.uri(MARKER)} cannot be read: {error}.") from None
+    version = storage.record(MARKER).get("format_version")
+    if type(version) is not int or version < 1:
+        raise Damaged(f"{MARKER} names no format of a warehouse; restore it from a copy.")
+    return version
 
 
 def is_warehouse(path: str | Path) -> bool:

@@ -20,11 +20,13 @@ import pyarrow as pa
 from platformdirs import user_cache_path
 
 from fexp_store.errors import BadInput, Damaged
+from fexp_store.given import parse_json
 from fexp_store.warehouse import locks
 from fexp_store.warehouse.hashing import HashingFile, file_sha256
 
 _TEMPORARY = ".partial"
 _WRITERS = ".local/locks/writers"
+_LARGEST_RECORD = 64 << 20  # bytes of the marker, or of a record of this machine
 
 BESIDE_DATABASES = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Endings of the files that DuckDB writes beside a database."""
@@ -309,11 +311,34 @@ class LocalStorage:
         folder.mkdir(exist_ok=True)
         return LocalStorage(str(folder))
 
+    def record(self, path: str, remedy: str = "restore it from a copy") -> dict[str, Any]:
+        """Read a file that holds an object of JSON; FileNotFoundError if there is none.
+
+        Raises
+        ------
+        Damaged
+            If it holds something else, or is larger than such a file ever is.
+        """
+        if self.signature(path).size > _LARGEST_RECORD:
+            raise Damaged(f"{path} is larger than it ever was; {remedy}.")
+        try:
+            found = parse_json(self.read(path).decode("utf-8-sig"))
+        except (UnicodeDecodeError, BadInput) as error:
+            raise Damaged(f"{path} cannot be read: {error}; {remedy}.") from None
+        if not isinstance(found, dict):
+            raise Damaged(f"{path} holds no object of JSON; {remedy}.")
+        return found
+
     def read_local(self, name: str) -> dict[str, Any]:
         """Read one of the JSON records of this machine; empty if absent."""
         path = f".local/{name}.json"
-        record: dict[str, Any] = json.loads(self.read(path)) if self.exists(path) else {}
-        return record
+        if not self.exists(path):
+            return {}
+        remedy = "delete it, and say anew where things are"
+        found = self.record(path, remedy)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise Damaged(f"{path} holds something else than texts; {remedy}.")
+        return found
 
     def update_local(self, name: str, key: str, value: str) -> None:
         """Set one key of a JSON record of this machine."""

@@ -88,6 +88,7 @@ ENGINES = {
         "pq.ParquetFile(pa.BufferReader(content))",
         "pq.ParquetWriter(pa.PythonFile(file, mode='w'))",
     },
+    "warehouse/logs.py": {"pq.ParquetFile(storage.open(file))", "storage.open(file)"},
     "warehouse/runs.py": {"(checkout / '.git').exists()", "subprocess.run(command)"},
     "warehouse/tables.py": {
         "DeltaTable(storage.table(path))",
