@@ -95,7 +95,7 @@ HOWS = (lose, cut, link)
 CASES = (
     {f"data of {table} lost": data(table, lose) for table in ALL}
     | {f"data of {table} cut": data(table, cut) for table in ALL}
-    | {f"data of {table} spoilt": data(table, spoil) for table in ("activations", "runs")}
+    | {f"data of {table} spoilt": data(table, spoil) for table in ALL}
     | {f"data of {table} elsewhere": data(table, link) for table in ("activations", "runs")}
     | {f"first entry of {table} cut": entry(table, 0, cut) for table in ALL}
     | {f"first entry of {table} lost": entry(table, 0, lose) for table in ("activations", "runs")}
