@@ -72,7 +72,7 @@ FILES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("damage", DAMAGES[:2], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_a_damaged_file_is_mended_by_repair_and_what_had_made_it(
     furnished: Warehouse, damaged: Warehouse, damage: Callable[[Path], object], kind: str
 ) -> None:

@@ -9,7 +9,8 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable
 from deltalake.transaction import RemoveAction
 
-from fexp_store.warehouse import scans, tables
+from fexp_store import schemas
+from fexp_store.warehouse import parts, tables
 from fexp_store.warehouse.storage import Storage
 
 _KEY = "repair"
@@ -21,27 +22,33 @@ def take_out(storage: Storage, folder: str, paths: Collection[str]) -> None:
     def attempt(table: DeltaTable, properties: CommitProperties) -> None:
         live = tables.files(table).filter(pl.col("path").is_in(list(paths)))
         if not live.is_empty():
-            table.create_write_transaction(
-                list(_removals(table, live)),
-                mode="append",
-                schema=table.schema(),
-                partition_by=table.metadata().partition_columns,
-                commit_properties=properties,
-            )
+            tables.commit(storage, folder, table, [], properties, list(_removals(table, live)))
 
     tables.serialised(storage, folder, [_KEY], attempt)
 
 
 def forget(storage: Storage, run_ids: Collection[str]) -> None:
     """Take away that runs have finished, in one commit, so that they do not count."""
-    listed = ", ".join(scans.quote(run_id) for run_id in sorted(run_ids))
-    ended = f"run_id IN ({listed}) AND seconds IS NOT NULL"
+    ended = pl.col("run_id").is_in(list(run_ids)) & pl.col("seconds").is_not_null()
+    schema = schemas.tables()["runs"].arrow
+    with tables.uncommitted(storage, "runs") as written:
 
-    def attempt(table: DeltaTable, properties: CommitProperties) -> None:
-        table.delete(ended, commit_properties=properties)
+        def attempt(table: DeltaTable, properties: CommitProperties) -> None:
+            live, changed = tables.files(table), []
+            for path in live["path"]:
+                rows = pl.DataFrame(parts.read(storage, f"runs/{path}"))
+                kept = rows.filter(~ended)
+                if kept.height < rows.height:
+                    changed.append(path)
+                    if kept.height:
+                        data = tables.conform(kept, schema).combine_chunks()
+                        written.append(parts.write(storage, "runs", schema, data.to_batches()))
+            removed = _removals(table, live.filter(pl.col("path").is_in(changed)))
+            if changed:
+                tables.commit(storage, "runs", table, written, properties, list(removed))
 
-    if run_ids:
-        tables.serialised(storage, "runs", [_KEY], attempt)
+        if run_ids:
+            tables.serialised(storage, "runs", [_KEY], attempt)
 
 
 def _removals(table: DeltaTable, live: pl.DataFrame) -> Iterator[RemoveAction]:
