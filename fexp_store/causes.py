@@ -76,7 +76,6 @@ _BY_TYPE = {
     "pyarrow.lib.ArrowException": DAMAGED,
     "_duckdb.IOException": DAMAGED,
     "_duckdb.SerializationException": DAMAGED,
-    "_duckdb.InvalidInputException": DAMAGED,
     "_duckdb.ConversionException": DAMAGED,
     "_duckdb.OutOfRangeException": DAMAGED,
     "sqlite3.DatabaseError": DAMAGED,
