@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fexp_store import schemas
-from fexp_store.errors import FexpError
 from fexp_store.ingest.buffers import CHUNK_BYTES, WRITING_BYTES, room
 from fexp_store.ingest.request import Prepared
-from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse import Warehouse, space
 
 _UNKNOWN_RATIO = 1.0  # of bytes on disk to raw bytes, where nothing of a layer is stored yet
 
@@ -76,16 +75,11 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     """
     elsewhere = wh.storage.scratch_free()
     needed = found.disk_bytes + (found.scratch_bytes if elsewhere is None else 0)
-    if needed > found.free_bytes:
-        raise FexpError(
-            f"The disk of {wh.location} has {found.free_bytes / 1e9:.2f} GB free and this needs "
-            f"about {needed / 1e9:.2f} GB; free some space, take fewer layers, or --keep-bits."
-        )
-    if elsewhere is not None and found.scratch_bytes > elsewhere:
-        raise FexpError(
-            f"The disk of FEXP_SCRATCH has {elsewhere / 1e9:.2f} GB free and this needs "
-            f"{found.scratch_bytes / 1e9:.2f} GB; free some space, take fewer layers, or give "
-            "more --memory."
+    advice = "free some space, take fewer layers, or"
+    space.compare(wh.location, found.free_bytes, needed, "this", f"{advice} --keep-bits")
+    if elsewhere is not None:
+        space.compare(
+            "FEXP_SCRATCH", elsewhere, found.scratch_bytes, "this", f"{advice} give more --memory"
         )
 
 

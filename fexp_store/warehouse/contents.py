@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -15,13 +14,12 @@ from deltalake.exceptions import DeltaError
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged, FexpError
-from fexp_store.warehouse import checked, saved, tables
+from fexp_store.warehouse import checked, parts, saved, tables
 from fexp_store.warehouse.activations.foreign import COLUMNS, with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
-_BY_CONTENT = re.compile(r"part-([0-9a-f]{64})\.parquet")
 _RECORD = ["path", "sha256", *Place._fields]
 _READING = (
     *(FexpError, DeltaError, OSError, ValueError, TypeError),
@@ -221,8 +219,7 @@ def _known(
 ) -> tuple[str | None, str | None]:
     """Return the SHA-256 that a file should have, and what contradicts its log, if anything."""
     if folder != TABLE:
-        found = _BY_CONTENT.fullmatch(row["path"].rpartition("/")[2])
-        return (None if found is None else found.group(1)), None
+        return parts.digest_in(row["path"]), None
     digest, place = records.get(row["path"], (None, None))
     said = Place(*(row[name] for name in Place._fields))
     if place is None or place == said:

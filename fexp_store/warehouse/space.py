@@ -21,9 +21,13 @@ def demand(storage: Storage, needed: int, what: str, advice: str = "free some sp
     FexpError
         If fewer are free.
     """
-    free = storage.free()
+    compare(storage.location, storage.free(), needed, what, advice)
+
+
+def compare(place: str, free: int, needed: int, what: str, advice: str) -> None:
+    """Refuse as `demand` does, on a disk of which it is known how many bytes are free."""
     if needed > free:
         raise FexpError(
-            f"The disk of {storage.location} has {free / 1e9:.2f} GB free and {what} needs "
+            f"The disk of {place} has {free / 1e9:.2f} GB free and {what} needs "
             f"about {needed / 1e9:.2f} GB; {advice}."
         )

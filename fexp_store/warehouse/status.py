@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import polars as pl
@@ -82,7 +84,7 @@ def _layers(storage: Storage, found: contents.Contents) -> pl.DataFrame:
         ),
     )
     places = [Place(*row) for row in files.select(_PLACE).iter_rows()]
-    stored = [_stored(storage, place, _units(found, place)) for place in places]
+    stored = _stored(storage, {place: _units(found, place) for place in places})
     complete = pl.col("stored") == pl.col("stimuli")
     state = (
         pl.when(pl.col("stored").is_null() | (pl.col("damaged") > 0))
@@ -120,15 +122,17 @@ def _units(found: contents.Contents, place: Place) -> int | None:
     return None
 
 
-def _stored(storage: Storage, place: Place, units: int | None) -> int | None:
-    """Stimuli of a place that are stored; None if its files do not tell."""
-    if units is None:
-        return None
-    try:
-        found = stored_ranges(storage, tables.open_table(storage, TABLE), {place: units})
-    except FexpError:
-        return None
-    return sum(stop - start for start, stop in found.get(place, []))
+def _stored(storage: Storage, units: Mapping[Place, int | None]) -> list[int | None]:
+    """Stimuli of each place that are stored; None where its files do not tell."""
+    table = tables.open_table(storage, TABLE) if units else None
+    counts: list[int | None] = []
+    for place, n_units in units.items():
+        ranges = None
+        if table is not None and n_units is not None:
+            with suppress(FexpError):  # one that is damaged costs itself only
+                ranges = stored_ranges(storage, table, {place: n_units}).get(place, [])
+        counts.append(None if ranges is None else sum(stop - start for start, stop in ranges))
+    return counts
 
 
 def _kinds(storage: Storage) -> pl.DataFrame:

@@ -235,6 +235,17 @@ def commit(
     demand_present(storage, paths)
 
 
+def removal(row: Mapping[str, Any], keys: Sequence[str]) -> RemoveAction:
+    """Return what takes a file out of a table: a row of `files`, and the partition columns."""
+    return RemoveAction(
+        path=row["path"],
+        data_change=True,
+        deletion_timestamp=time.time_ns() // 1_000_000,
+        partition_values={key: row[key] for key in keys},
+        size=row["bytes"],
+    )
+
+
 def demand_present(storage: Storage, paths: Sequence[str]) -> None:
     """Refuse to go on if another program has deleted files that were just written.
 

@@ -141,7 +141,7 @@ def test_where_nobody_counted_they_are_looked_for(stored: Warehouse, empty: Ware
     add_network(empty, "broken", UNITS)
     values = stored.matrix("broken", "planted", "faces").values
     fragment = write_fragment(empty, values, 0, Place("broken", "planted", "faces"))
-    commit(empty.storage, [replace(fragment, nonfinite=None)])  # type: ignore[arg-type]
+    commit(empty.storage, [replace(fragment, nonfinite=None)])  # type: ignore[arg-type]  # as old rows
     options = {"units": "all", "folds": 4, "shuffles": 3}
     assert compared(run(empty, "decode", "broken", **options)) == compared(
         run(stored, "decode", "broken", **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,7 @@ def a_folder(path: Path, outside: Path) -> None:
 @pytest.mark.parametrize("plant", [a_link, a_pipe, a_device, a_folder])
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_that_is_none_is_neither_followed_nor_waited_for(
-    victim: Victim, file: str, plant: object
+    victim: Victim, file: str, plant: Callable[[Path, Path], None]
 ) -> None:
     folder, _, name = file.rpartition("/")
     place = victim.path / file
@@ -106,7 +107,7 @@ def test_a_file_that_is_none_is_neither_followed_nor_waited_for(
         place = next((victim.path / folder).rglob("part-*.parquet"))
     place.unlink(missing_ok=True)
     place.parent.mkdir(exist_ok=True)
-    plant(place, victim.outside)  # type: ignore[operator]
+    plant(place, victim.outside)
     victim("sql", "FROM networks")
     victim.numbers_are_true_or_refused()
 

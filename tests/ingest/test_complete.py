@@ -113,7 +113,7 @@ def test_a_pass_that_changes_nothing_is_an_error(
     store = Writer.store
 
     def stolen(self: Writer, sources: object) -> object:
-        written = store(self, sources)  # type: ignore[arg-type]
+        written = store(self, sources)  # type: ignore[arg-type]  # passed on
         for fragment in written:
             (Path(ready.location) / "activations" / fragment.path).unlink()
         return written

@@ -16,4 +16,4 @@ def some_rows(table: str, n: int = 1, **columns: object) -> pl.DataFrame:
         text = pa.types.is_string(field.type)
         values[field.name] = columns.get(field.name, None if field.nullable else "x" if text else 1)
     types = pl.DataFrame(schema.empty_table()).schema
-    return pl.DataFrame([values] * n).cast(dict(types))  # type: ignore[arg-type]
+    return pl.DataFrame([values] * n).cast(dict(types))  # type: ignore[arg-type]  # stubs of cast

@@ -29,8 +29,8 @@ def insert_module(patch: pytest.MonkeyPatch, place: int, module: torch.nn.Module
     load = registry.load
 
     def loaded(*arguments: object) -> registry.Network:
-        net = load(*arguments)  # type: ignore[arg-type]
-        net.module.insert(place, module)  # type: ignore[operator]
+        net = load(*arguments)  # type: ignore[arg-type]  # passed on
+        net.module.insert(place, module)  # type: ignore[operator]  # it is a Sequential
         paths = {
             layer: path if int(path) < place - 1 else str(int(path) + 1)
             for layer, path in net.paths.items()

@@ -148,13 +148,7 @@ def _remove_actions(
         place = Place(*(row[name] for name in Place._fields))
         range_ = (row["stimulus_start"], row["stimulus_stop"])
         if None in range_ or any(_overlaps(fragment, {place: [range_]}) for fragment in fragments):
-            yield RemoveAction(
-                path=row["path"],
-                data_change=True,
-                deletion_timestamp=time.time_ns() // 1_000_000,
-                partition_values={**place.columns},
-                size=row["bytes"],
-            )
+            yield tables.removal(row, Place._fields)
 
 
 def _add_action(fragment: Fragment) -> AddAction:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator
 
 import polars as pl
@@ -52,11 +51,5 @@ def forget(storage: Storage, run_ids: Collection[str]) -> None:
 
 
 def _removals(table: DeltaTable, live: pl.DataFrame) -> Iterator[RemoveAction]:
-    for row in live.iter_rows(named=True):
-        yield RemoveAction(
-            path=row["path"],
-            data_change=True,
-            deletion_timestamp=time.time_ns() // 1_000_000,
-            partition_values={key: row[key] for key in table.metadata().partition_columns},
-            size=row["bytes"],
-        )
+    keys = table.metadata().partition_columns
+    return (tables.removal(row, keys) for row in live.iter_rows(named=True))

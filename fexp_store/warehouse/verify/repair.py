@@ -103,9 +103,9 @@ def _files(storage: Storage, found: Contents, faults: Collection[Fault]) -> dict
     lost = {fault: listed[fault.where] for fault in faults if fault.where in listed}
     lost_runs = {row["run_id"] for _, row in lost.values() if row.get("run_id") is not None}
     gone: dict[str, list[str]] = {}
-    for folder, row in listed.values():
-        damaged = any(row is other for _, other in lost.values())
-        if damaged or row.get("run_id") in lost_runs:
+    damaged = {fault.where for fault in lost}
+    for file, (folder, row) in listed.items():
+        if file in damaged or row.get("run_id") in lost_runs:
             gone.setdefault(folder, []).append(row["path"])
     for folder, paths in gone.items():
         removal.take_out(storage, folder, paths)

@@ -79,7 +79,7 @@ def _mapped(name: str, path: Path, header: _Header, *label: Any) -> Source:
     def read(region: Region) -> NDArray[Any]:
         # Mapped anew each time, so that pages that were read do not stay in this process.
         shape, offset = header.shape, header.offset
-        mapped = np.memmap(path, header.dtype, "r", offset, shape, order)  # type: ignore[call-overload]
+        mapped = np.memmap(path, header.dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # its stubs know no order that is a variable
         return np.array(mapped[region])
 
     return Source(name, header.shape, header.dtype.itemsize, read, *label)
