@@ -76,7 +76,7 @@ def check_disk(wh: Warehouse, found: Preflight) -> None:
     elsewhere = wh.storage.scratch_free()
     needed = found.disk_bytes + (found.scratch_bytes if elsewhere is None else 0)
     advice = "free some space, take fewer layers, or"
-    space.compare(wh.location, found.free_bytes, needed, "this", f"{advice} --keep-bits")
+    space.demand(wh.storage, needed, "this", f"{advice} --keep-bits", free=found.free_bytes)
     if elsewhere is not None:
         space.compare(
             "FEXP_SCRATCH", elsewhere, found.scratch_bytes, "this", f"{advice} give more --memory"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.cells import cut_cells
 from support.writing import write_fragment
 
 from fexp_store import Damaged, FexpError, Warehouse
@@ -15,7 +16,6 @@ from fexp_store.ingest.explain import explain
 from fexp_store.ingest.write import Writer
 from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import checked, tables
-from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import commit
 from fexp_store.warehouse.place import Place
 
@@ -24,7 +24,7 @@ LAYERS = ["conv4_3", "conv4_3:pre", "embedding"]
 
 @pytest.fixture(autouse=True)
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid, "FRAGMENT_BYTES", 7 * 8192 * 4)  # four cells of conv4_3
+    cut_cells(monkeypatch, 7, 8192)  # four cells of conv4_3
 
 
 def files(wh: Warehouse) -> list[Path]:
@@ -122,7 +122,7 @@ def test_a_pass_that_changes_nothing_is_an_error(
     with pytest.raises(FexpError, match="Stimuli 0 to 6 of dlib conv4_3 for set1 are still missi"):
         ingest(ready, "dlib", ["conv4_3"], "set1")
     monkeypatch.undo()
-    monkeypatch.setattr(grid, "FRAGMENT_BYTES", 7 * 8192 * 4)
+    cut_cells(monkeypatch, 7, 8192)
     assert ingest(ready, "dlib", ["conv4_3"], "set1").fragments == 4
 
 

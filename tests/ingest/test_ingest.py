@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.cells import cut_cells
 from support.direct import assert_close, direct_inputs
 from support.writing import state, write_photographs
 
@@ -107,7 +108,7 @@ def test_only_the_missing_layer_is_run(ready: Warehouse) -> None:
 def test_memory_changes_neither_fragments_nor_bits(
     ready: Warehouse, photographs: Path, monkeypatch: pytest.MonkeyPatch, memory: float
 ) -> None:
-    monkeypatch.setattr(grid, "FRAGMENT_BYTES", 7 * 8192 * 4)
+    cut_cells(monkeypatch, 7, 8192)
     add_manifest(ready, "again", photographs)
     layers = ["conv4_3", "conv4_3:pre", "embedding"]
     ingest(ready, "dlib", layers, "set1", Options(batch_size=5))

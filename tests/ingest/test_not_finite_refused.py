@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.cells import cut_cells
 from support.small import insert_module
 from support.writing import state
 
 from fexp_store import BadInput, Warehouse
 from fexp_store.ingest import Options, ingest
-from fexp_store.warehouse.activations import grid
 
 
 class Poison(torch.nn.Module):
@@ -44,7 +44,7 @@ def test_a_response_that_is_not_finite_is_named_and_nothing_is_stored(
 def test_pieces_before_it_stay_and_the_next_ingest_goes_on(
     small: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(grid, "FRAGMENT_BYTES", 4 * 128 * 4)  # cells of four stimuli
+    cut_cells(monkeypatch, 4, 128)
     options = Options(batch_size=2)
     with monkeypatch.context() as patch:
         insert_module(patch, 6, Poison(9, 3, np.nan))

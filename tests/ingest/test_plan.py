@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.cells import cut_cells
 
 from fexp_store.ingest.plan import Plan
 from fexp_store.networks.architectures.vgg import CONVOLUTIONS
@@ -19,7 +20,7 @@ Ranges = dict[str, list[tuple[int, int]]]
 
 @pytest.fixture(autouse=True)
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid, "FRAGMENT_BYTES", 4 << 20)  # cells of 256, 8192 and 10 stimuli
+    cut_cells(monkeypatch, 256, 4096)  # of b 8192, of c 10
 
 
 @st.composite
