@@ -120,17 +120,22 @@ class Victim:
         return path
 
 
+@pytest.fixture(scope="session")
+def true_numbers(sound: Path, forked: Forked) -> bytes:
+    """What the sound warehouse answers."""
+    done = forked("-w", sound, "sql", NUMBERS, "-f", "csv")
+    assert done.code == 0
+    return done.stdout
+
+
 @pytest.fixture
-def victim(sound: Path, tmp_path: Path, forked: Forked) -> Victim:
+def victim(sound: Path, tmp_path: Path, forked: Forked, true_numbers: bytes) -> Victim:
     """A warehouse to attack."""
     path, outside = tmp_path / "warehouse", tmp_path / "outside"
     shutil.copytree(sound, path)
     (tmp_path / "work").mkdir()
-    _secrets(outside)
-    tree(outside)  # from now on, it is seen who reads them
-    true = forked("-w", sound, "sql", NUMBERS, "-f", "csv")
-    assert true.code == 0
-    return Victim(path, outside, forked, true.stdout)
+    make_secrets(outside)
+    return Victim(path, outside, forked, true_numbers)
 
 
 @pytest.fixture
@@ -140,7 +145,8 @@ def picture(victim: Victim) -> Path:
     return write_photographs(folder, 1, ["fear"])
 
 
-def _secrets(folder: Path) -> None:
+def make_secrets(folder: Path) -> None:
+    """Write files that nobody is to read, and have it seen who does."""
     (folder / "folder").mkdir(parents=True)
     for name in ("secret.txt", "folder/secret.txt", "catalog.duckdb.wal"):
         (folder / name).write_text(SECRET)
@@ -149,6 +155,7 @@ def _secrets(folder: Path) -> None:
     frame.write_csv(folder / "secret.csv")
     with duckdb.connect(folder / "secret.duckdb") as connection:
         connection.execute(f"CREATE TABLE secret AS SELECT '{SECRET}' AS s")
+    tree(folder)
 
 
 def tree(root: Path) -> dict[str, tuple[object, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import SECRET, Victim
+from conftest import NUMBERS, SECRET, Victim
 
 FILE = "catalog.duckdb"
 
@@ -111,14 +111,13 @@ def test_a_planted_catalog_is_not_believed(victim: Victim, kind: str, own: bool)
         victim.path.rename(moved)
         victim.path = moved
     CATALOGS[kind](victim)
-    assert victim.numbers_are_true_or_refused().code == 0
-    done = victim("networks", "list", "-f", "csv")
-    assert b"net" in done.stdout
-    assert b"evil" not in done.stdout
+    both = f"SELECT * FROM ({NUMBERS}), (SELECT network FROM networks)"
+    done = victim("sql", both, "-f", "csv")
+    assert done.stdout.split()[-1] == victim.true_numbers.split()[-1] + b",net"
 
 
-@pytest.mark.parametrize("name", ["FEXP_CACHE", "HOME", "XDG_CACHE_HOME", "TMPDIR"])
-@pytest.mark.parametrize("value", ["/dev/null", "/proc", "/nowhere/at/all", "relative", ""])
+@pytest.mark.parametrize("name", ["FEXP_CACHE", "HOME", "TMPDIR"])
+@pytest.mark.parametrize("value", ["/dev/null", "/proc", "relative"])
 def test_a_cache_that_cannot_be_is_done_without(victim: Victim, name: str, value: str) -> None:
     environment = {"FEXP_CACHE": "", name: value} if name != "FEXP_CACHE" else {name: value}
     work = victim.path.parent / "work"

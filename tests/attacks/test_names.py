@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -32,58 +33,74 @@ NAMES = {
 }
 
 
-def rename(path: Path, table: str, column: str, name: str) -> None:
-    """Add the rows of a table once more, with another name in a column."""
+def add_rows(path: Path, table: str, *changes: dict[str, str]) -> None:
+    """Add the first row of a table once more for each change of it."""
     storage = Warehouse(path).storage
-    rows = tables.read(storage, table)
-    tables.append(storage, table, rows.with_columns(pl.lit(name).alias(column)))
+    row = tables.read(storage, table).head(1)
+    changed = [row.with_columns(**{c: pl.lit(text) for c, text in x.items()}) for x in changes]
+    tables.append(storage, table, pl.concat(changed))
 
 
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_network_of_any_name_is_harmless(victim: Victim, name: str) -> None:
-    rename(victim.path, "networks", "network", name)
-    victim("networks", "list")
-    victim("networks", "show", "nobody")
-    if name and "\0" not in name and not name.startswith("-"):
+TYPED = [name for name in NAMES.values() if name and "\0" not in name and not name.startswith("-")]
+
+
+def test_networks_of_any_name_are_harmless(victim: Victim) -> None:
+    add_rows(victim.path, "networks", *({"network": name} for name in NAMES.values()))
+    listed = victim("networks", "list", "-f", "json")
+    assert {row["network"] for row in json.loads(listed.stdout)} == {"net", *NAMES.values()}
+    assert victim("networks", "list").code == 0
+    assert victim("networks", "show", "nobody").code == 1
+    for name in TYPED:
         victim("ingest", "-n", name, "-l", "planted", "-s", "set1")
+    assert victim.numbers_are_true_or_refused().code == 0
 
 
-@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_a_set_of_any_name_is_harmless(victim: Victim, name: str) -> None:
-    rename(victim.path, "stimuli", "stimulus_set", name)
-    victim("stimuli", "list")
-    if name and "\0" not in name and not name.startswith("-"):
+def test_sets_of_any_name_are_harmless(victim: Victim) -> None:
+    add_rows(victim.path, "stimuli", *({"stimulus_set": name} for name in NAMES.values()))
+    listed = victim("stimuli", "list", "-f", "json")
+    assert {row["stimulus_set"] for row in json.loads(listed.stdout)} == {"set1", *NAMES.values()}
+    assert victim("stimuli", "list").code == 0
+    for name in TYPED:
         victim("stimuli", "prepare", name, "new")
+        victim("select", "-n", "net", "-l", "planted", "-s", name)
+    assert victim.numbers_are_true_or_refused().code == 0
+
+
+TEXTS = {
+    "nothing": "",
+    "half": "{",
+    "deep": "[" * 100_000,
+    "incomplete": '[{"name": "planted"}]',
+    "shapes below zero": '[{"name": "planted", "shape": [-5, -5]}]',
+    "more units than atoms": f'[{{"name": "planted", "shape": [{10**30}, {10**30}]}}]',
+    "null": "null",
+    "a path": "file:../../outside/secret.txt",
+    "a control": "\x1b[2J",
+}
 
 
 @pytest.mark.parametrize("column", ["layers", "preprocessing", "weights_source", "architecture"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "{",
-        "[" * 100_000,
-        '[{"name": "planted"}]',
-        "null",
-        "file:../../outside/secret.txt",
-        "\x1b[2J",
-    ],
-    ids=["nothing", "half", "deep", "incomplete", "null", "a path", "a control"],
-)
-def test_what_is_stored_of_a_network_may_be_anything(
-    victim: Victim, column: str, text: str
-) -> None:
-    rename_whole(victim.path, column, text)
-    victim("networks", "layers", "other")
-    victim("ingest", "-n", "other", "-l", "planted", "-s", "set1")
+def test_what_is_stored_of_a_network_may_be_anything(victim: Victim, column: str) -> None:
+    changes = [{"network": f"n{i}", column: text} for i, text in enumerate(TEXTS.values())]
+    add_rows(victim.path, "networks", *changes)
+    for change in changes:
+        victim("ingest", "-n", change["network"], "-l", "planted", "-s", "set1")
+    victim("networks", "layers", "n0")
+    assert victim.numbers_are_true_or_refused().code == 0
 
 
-def rename_whole(path: Path, column: str, text: str) -> None:
-    storage = Warehouse(path).storage
-    rows = tables.read(storage, "networks").with_columns(
-        pl.lit("other").alias("network"), pl.lit(text).alias(column)
-    )
-    tables.append(storage, "networks", rows)
+@pytest.mark.parametrize("column", ["file", "image_sha256", "recipe", "expression"])
+def test_what_is_stored_of_a_set_may_be_anything(victim: Victim, column: str) -> None:
+    (victim.path / ".local").mkdir(exist_ok=True)
+    paths = ["../outside/secret.txt", str(victim.outside / "secret.txt"), "/dev/zero", "**"]
+    texts = [*TEXTS.values(), *paths]
+    changes = [{"stimulus_set": f"s{i}", column: text} for i, text in enumerate(texts)]
+    add_rows(victim.path, "stimuli", *changes)
+    roots = {change["stimulus_set"]: str(victim.outside.parent / "work") for change in changes}
+    (victim.path / ".local" / "image_roots.json").write_text(json.dumps(roots))
+    for change in changes:
+        victim("stimuli", "prepare", change["stimulus_set"], "new")
+    assert victim.numbers_are_true_or_refused().code == 0
 
 
 SAVED = {

@@ -59,7 +59,7 @@ def overlapping() -> bytes:
 def zip_bomb() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", bytes(1 << 30))
+        archive.writestr("archive/data.pkl", bytes(300_000_000))
         archive.writestr("archive/version", "3")
     return buffer.getvalue()
 
