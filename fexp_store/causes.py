@@ -79,6 +79,7 @@ _BY_TYPE = {
     "_duckdb.ConversionException": DAMAGED,
     "_duckdb.OutOfRangeException": DAMAGED,
     "sqlite3.DatabaseError": DAMAGED,
+    "json.decoder.JSONDecodeError": DAMAGED,
 }
 # In these words DuckDB speaks of files and memory; in others, of what was asked.
 _OF_DUCKDB = re.compile(r"\w+ ?\w* ?\w* Error: ")
@@ -96,6 +97,8 @@ def cause(error: BaseException) -> str | None:
     if (found := cause_of_machine(error)) is not None:
         return found
     for one in _chain(error):
+        if "Malformed JSON" in str(one):
+            return DAMAGED.format(said=first_line(one))
         for name in _names(one):
             if name in _BY_TYPE:
                 return _BY_TYPE[name].format(said=first_line(one))

@@ -12,13 +12,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, Damaged
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+_LARGEST = 4096  # pixels of a side
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,20 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, text: str) -> Preprocessing:
-        """Read what `to_json` wrote."""
-        record: dict[str, Any] = json.loads(text)
-        record["mean"], record["std"] = tuple(record["mean"]), tuple(record["std"])
-        return cls(**record)
+        """Read what `to_json` wrote; Damaged if it is something else."""
+        try:
+            return cls._of(json.loads(text))
+        except (RecursionError, TypeError, ValueError, KeyError) as error:
+            raise Damaged(
+                f"What is stored of a preprocessing cannot be read ({error}); "
+                "restore the table networks from a copy."
+            ) from None
+
+    @classmethod
+    def _of(cls, record: dict[str, Any]) -> Preprocessing:
+        made = cls(**record | {name: tuple(record[name]) for name in ("mean", "std")})
+        made._check()
+        return made
 
     def changed(self, fields: Mapping[str, Any]) -> Preprocessing:
         """Return a copy with some fields changed; a new `size` is also the new `resize`.
@@ -72,19 +84,20 @@ class Preprocessing:
         if "size" in fields and "resize" not in fields:
             fields = {**fields, "resize": fields["size"]}
         try:
-            made = Preprocessing.from_json(json.dumps(asdict(self) | dict(fields)))
-            made._check()
+            return self._of(asdict(self) | dict(fields))
         except (TypeError, ValueError) as error:
             raise BadInput(f"The preprocessing cannot be used: {error}.") from None
-        return made
 
     def _check(self) -> None:
-        whole = isinstance(self.size, int) and isinstance(self.resize, int)
-        if not whole or not 0 < self.size <= self.resize:
-            raise ValueError("size and resize are whole pixels, size at most resize")
-        numbers = all(isinstance(x, int | float) for x in (*self.mean, *self.std))
+        whole = type(self.size) is type(self.resize) is int
+        if not whole or not 0 < self.size <= self.resize <= _LARGEST:
+            raise ValueError(
+                f"size and resize are whole pixels up to {_LARGEST}, size at most resize"
+            )
+        values = (*self.mean, *self.std)
+        numbers = all(type(x) in (int, float) and abs(x) < 1e6 for x in values)
         if not numbers or len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError("mean and std are three numbers each, std above 0")
+            raise ValueError("mean and std are three numbers each below a million, std above 0")
         if self.interpolation not in _FILTERS:
             raise ValueError(f"interpolation is one of {', '.join(_FILTERS)}")
 

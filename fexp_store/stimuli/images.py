@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.given import read_bytes
@@ -23,6 +24,9 @@ MAX_PIXELS = 100_000_000
 
 MAX_BYTES = 400 << 20
 """Files with more bytes are no image of `MAX_PIXELS`, even without compression."""
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
+"""What is decoded. Pillow knows more kinds, and starts other programs for some (PostScript)."""
 
 MIN_SIDE = 16
 """Images with fewer rows or columns are refused: no face can be seen in them."""
@@ -37,36 +41,44 @@ def decode(content: bytes, name: str) -> Image.Image:
     Raises
     ------
     BadInput
-        If it is no image, is truncated, or has more than `MAX_PIXELS` pixels.
+        If it is no image, is truncated, has more than `MAX_PIXELS` pixels or fewer than `MIN_SIDE`
+        rows or columns.
     """
     try:
         with warnings.catch_warnings():
-            # Our own limit below decides, before any pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise BadInput(
-                f"{name} claims {width} x {height} pixels, more than are decoded safely."
-            )
-        image.load()
+            warnings.simplefilter("ignore")  # our own limits decide, before a pixel is decoded
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+            _check_size(image, name)
+            image.load()
     except Image.DecompressionBombError:
         raise BadInput(f"{name} claims more pixels than are decoded safely.") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except UnidentifiedImageError:
+        reason = "is empty" if not content else "is no image of a kind that is known here"
+        raise BadInput(f"{name} {reason}.") from None
+    except _UNDECODABLE as error:
         reason = "is empty" if not content else f"is no image that can be decoded ({error})"
         raise BadInput(f"{name} {reason}.") from None
     return image
 
 
+# What Pillow's readers raise at files that are damaged or forged.
+_UNDECODABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise BadInput(f"{name} claims {width} x {height} pixels, more than are decoded safely.")
+    if min(width, height) < MIN_SIDE:
+        raise BadInput(f"{name} has only {width} x {height} pixels.")
+
+
 def check_picture(image: Image.Image, name: str) -> None:
-    """Refuse an image that is neither RGB nor greyscale of 8 bits, or is tiny."""
+    """Refuse an image that is neither RGB nor greyscale of 8 bits."""
     if image.mode not in MODES:
         raise BadInput(
             f"{name} has pixels of the kind {image.mode}; convert it to 8-bit RGB or greyscale."
         )
-    if min(image.size) < MIN_SIDE:
-        width, height = image.size
-        raise BadInput(f"{name} has only {width} x {height} pixels.")
 
 
 def png_of(image: Image.Image) -> bytes:

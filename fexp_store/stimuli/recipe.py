@@ -173,10 +173,25 @@ def of_older_rows(rows: pl.DataFrame) -> Data | None:
 
     Each of its images says what it was rendered from; None for any other set.
     """
-    written = (rows["attributes"][0] or {}).get("rendered")
-    if written is None:
+    sitting = read_recipe((rows["attributes"][0] or {}).get("rendered"))
+    if sitting is None:
         return None
-    sitting = json.loads(written)
+    try:
+        return _of_sitting(sitting, rows)
+    except (LookupError, TypeError, BadInput):
+        return None
+
+
+def read_recipe(text: str | None) -> Data | None:
+    """Read a stored recipe; None if there is none, or what is stored is no recipe."""
+    try:
+        found = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _of_sitting(sitting: Data, rows: pl.DataFrame) -> Data:
     look = {
         option: sitting["look"][option] for option in ("jitter", "greyscale", "oval_mask", "size")
     }

@@ -11,7 +11,7 @@ import polars as pl
 from fexp_store.errors import Conflict, NotFound
 from fexp_store.options import plain
 from fexp_store.rights import UNKNOWN, Rights
-from fexp_store.stimuli.recipe import Data, difference, of_older_rows
+from fexp_store.stimuli.recipe import Data, difference, of_older_rows, read_recipe
 from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.sets import OWN, set_sha256
@@ -136,8 +136,7 @@ def made_before(wh: Warehouse, name: str, recipe: Data, rights: Rights = UNKNOWN
     stored = stored_set(wh, name)
     if stored is None:
         return None
-    known = stored["recipe"] and json.loads(stored["recipe"])
-    known = known or of_older_rows(read_set(wh, name))
+    known = read_recipe(stored["recipe"]) or of_older_rows(read_set(wh, name))
     if known is None:
         raise Conflict(
             f"A set {name} is registered already of which the recipe is not known, so that it "

@@ -92,6 +92,8 @@ def read_study(path: Path) -> Study:
     """
     text = read_text(path, "The study file")
     try:
+        if max(line.count(".") for line in ["", *text.splitlines()]) > _DOTS:
+            raise RecursionError  # which the parser would reach after hours
         content = tomllib.loads(text)
         check_depth(content)
     except RecursionError:
@@ -121,6 +123,7 @@ def read_study(path: Path) -> Study:
 
 
 _KINDS = ("sets", "networks", "analyses")
+_DOTS = 500  # in a line: each may be a table in the one before
 
 
 def _network(section: Section) -> DeclaredNetwork:

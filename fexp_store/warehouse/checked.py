@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from fexp_store.errors import Damaged
 from fexp_store.progress import Started, silent
@@ -117,17 +117,22 @@ def _rows(storage: Storage, paths: Collection[str] | None) -> list[tuple[str, st
     if paths is not None and len(paths) <= _FEW:
         some, values = f" AND path IN ({', '.join('?' * len(paths))})", [*values, *paths]
     with _remembered() as connection:
-        return [] if connection is None else connection.execute(_FIND + some, values).fetchall()
+        if connection is not None:
+            return connection.execute(_FIND + some, values).fetchall()
+    return []
 
 
 @contextmanager
 def _remembered() -> Iterator[sqlite3.Connection | None]:
-    """Open what is remembered; None where it cannot be (it only saves time)."""
+    """Open what is remembered; None where it cannot be, and what fails is not done.
+
+    It only saves time: a disk may be full, or the file be damaged.
+    """
     try:
         connection = sqlite3.connect(cache_folder() / "checked.sqlite", timeout=10)
         connection.execute(_TABLE)
     except (OSError, sqlite3.Error):
         yield None
         return
-    with closing(connection), connection:
+    with suppress(sqlite3.Error), closing(connection), connection:
         yield connection

@@ -83,11 +83,13 @@ def _check(connection: duckdb.DuckDBPyConnection, query: str) -> None:
     if len(statements) != 1:
         raise BadInput("Give exactly one SQL statement.")
     (statement,) = statements
-    if statement.type not in _QUESTIONS:
-        raise BadInput(
-            f"{statement.type.name} is not allowed here: the warehouse is open for reading only."
-        )
-    if statement.type is duckdb.StatementType.EXPLAIN:  # EXPLAIN ANALYZE runs what it explains
+    try:
+        kind = statement.type
+    except ValueError:  # one that DuckDB for Python has no name for
+        kind = duckdb.StatementType.INVALID
+    if kind not in _QUESTIONS:
+        raise BadInput(f"{kind.name} is not allowed here: the warehouse is open for reading only.")
+    if kind is duckdb.StatementType.EXPLAIN:  # EXPLAIN ANALYZE runs what it explains
         question = explained(statement.query)
         if question == statement.query:
             raise BadInput("Begin with EXPLAIN, without a comment before it.")

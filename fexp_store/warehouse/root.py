@@ -40,9 +40,16 @@ def create(path: str | Path) -> Storage:
         raise BadInput(
             f"{storage.location} cannot become a warehouse{named}; choose an empty directory."
         )
-    tables.create_missing(storage)
-    # The marker comes last: a directory is a warehouse only once its tables are there.
-    mark(storage)
+    before = set(storage.files())
+    try:
+        tables.create_missing(storage)
+        # The marker comes last: a directory is a warehouse only once its tables are there.
+        mark(storage)
+    except Exception:  # a full disk, for one
+        if not storage.exists(MARKER):  # or another process was quicker
+            for made in set(storage.files()) - before:
+                storage.delete(made)
+        raise
     return storage
 
 

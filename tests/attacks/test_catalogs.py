@@ -89,7 +89,6 @@ CATALOGS: dict[str, Callable[[Victim], None]] = {
     "a view of a table": view("FROM read_csv('{outside}/secret.csv')"),
     "a view of Parquet": view("FROM read_parquet('{outside}/*.parquet')"),
     "a view of a folder": view("FROM glob('{outside}/*')"),
-    "a view of the network": view("FROM read_csv('http://127.0.0.1:1/x.csv')"),
     "a view through the warehouse": view("FROM read_text('{wh}/activations/../../outside/*.txt')"),
     "a view that never ends": view("FROM range(10000000000000)"),
     "other numbers": other_numbers,

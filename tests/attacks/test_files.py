@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "a picture": ("stimuli", "add", "new", "manifest.csv"),
     "weights": ("networks", "add", "new", "--architecture", "vgg16", "--weights", "{file}"),
     "responses": ("responses", "add", "{file}", "--study", "x"),
-    "units": ("tune", "-n", "net", "-l", "planted", "-s", "set1", "--units", "{file}"),
+    "units": ("decode", "-n", "net", "-l", "planted", "-s", "set1", "--units", "{file}"),
     "landmarks": ("stimuli", "prepare", "set1", "new", "--align", "eyes", "--landmarks", "{file}"),
     "a matrix": ("import", "{file}", "-n", "new", "-l", "x", "-s", "set1", "--source", "y"),
 }
@@ -56,6 +56,8 @@ def test_what_is_no_such_file_is_refused_at_once(victim: Victim, what: str, kind
     KINDS[kind](work / name)
     (work / "manifest.csv").write_text("path,identity,expression\nx.png,a,fear\n")
     done = victim(*(word.format(file=name) for word in COMMANDS[what]))
+    if (what, kind) == ("a study", "nothing"):  # which is done
+        return
     if (what, kind) != ("landmarks", "a folder"):  # of templates, of which there are none
         assert name in done.sentence
     assert done.code == 1

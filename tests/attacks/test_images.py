@@ -47,9 +47,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "a profile that is a bomb": lambda: png(64, 64, chunk(b"iCCP", b"a\0\0" + ZEROS)),
     "no picture": lambda: png(64, 64),
     "half a picture": lambda: png(64, 64, chunk(b"IDAT", zlib.compress(bytes(100)))),
-    "a wrong checksum": lambda: png(64, 64, chunk(b"IDAT", zlib.compress(bytes(64 * 193)), 1)),
     "a length that lies": lambda: b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 2**31) + b"IHDR",
-    "sixteen bits": lambda: png(64, 64, chunk(b"IDAT", zlib.compress(bytes(64 * 385))), depth=16),
     "PostScript": lambda: (
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n"
         b"(/outside/secret.txt) (r) file\nshowpage\n"

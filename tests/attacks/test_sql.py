@@ -83,7 +83,7 @@ def test_a_question_gets_an_answer_from_the_warehouse_or_none(
 
 TOO_MUCH = {
     "more memory than there is": "SELECT list(r) FROM range(3000000000) t(r)",
-    "a text larger than memory": "SELECT repeat('x', 4000000000)",
+    "a text larger than any": "SELECT repeat('x', 5000000000)",
     "a list larger than memory": "SELECT range(9000000000)",
     "parentheses": "SELECT " + "(" * 40_000 + "1" + ")" * 40_000,
     "lists": "SELECT " + "[" * 40_000 + "]" * 40_000,
@@ -105,4 +105,5 @@ ANSWERED = {"a pattern that never ends", "unions"}  # at once
 @pytest.mark.parametrize("kind", TOO_MUCH)
 def test_a_question_that_is_too_much_is_refused(victim: Victim, kind: str) -> None:
     (victim.outside.parent / "work" / "x.sql").write_text(TOO_MUCH[kind])
-    assert victim("query", "x.sql").code == int(kind not in ANSWERED)
+    done = victim("query", "x.sql", memory=5 << 29)  # DuckDB itself may have 2 GiB
+    assert done.code == int(kind not in ANSWERED)

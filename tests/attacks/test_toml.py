@@ -30,10 +30,7 @@ STUDIES = {
     "a control in a key": '[[sets]]\n"\\u001b]0;x\\u0007" = 1',
     "a control in a value": '[[sets]]\nname = "\\u001b[2J\\u202e"',
     "a key of a megabyte": '"' + "k" * 900_000 + '" = 1',
-    "a file elsewhere": '[[sets]]\nname = "a"\nmanifest = "../outside/secret.csv"',
     "a device": '[[sets]]\nname = "a"\nmanifest = "/dev/zero"',
-    "weights elsewhere": '[[networks]]\nname = "n"\nlayers = ["fc8"]\narchitecture = "vgg16"\n'
-    'weights = "../outside/secret.txt"',
     "absurd numbers": '[[analyses]]\nrun = "decode"\nstimuli = "set1"\nshuffles = ' + "9" * 18,
     "a run that is a list": "[[analyses]]\nrun = [[]]",
     "carriage returns": "title = 1\r" * 1000,
@@ -47,6 +44,12 @@ STUDIES = {
 def test_a_study_that_is_none_is_refused(victim: Victim, kind: str) -> None:
     (victim.outside.parent / "work" / "study.toml").write_text(STUDIES[kind])
     assert victim("study", "run", "study.toml").code == 1
+
+
+def test_of_a_table_that_a_study_names_no_cell_is_shown(victim: Victim) -> None:
+    text = '[[sets]]\nname = "a"\nmanifest = "../outside/secret.csv"'
+    (victim.outside.parent / "work" / "study.toml").write_text(text)
+    assert victim("study", "run", "study.toml", reads=True).code == 1
 
 
 JSON = {

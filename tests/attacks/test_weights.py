@@ -114,7 +114,7 @@ WEIGHTS: dict[str, Callable[[Path], bytes]] = {
     "HDF5 of other files": lambda ran: hdf5(external),
     "HDF5 links": lambda ran: hdf5(soft_link),
     "HDF5 of many petabytes": lambda ran: hdf5(
-        lambda file: file.create_dataset("conv1_1.weight", (1 << 40, 1 << 10), chunks=(1, 64))
+        lambda file: file.create_dataset("conv1_1.weight", (1 << 40, 1 << 10), "f4", chunks=(1, 64))
     ),
     "HDF5 cut short": lambda ran: hdf5(lambda file: file.create_group("a"))[:900],
     "MATLAB that lies": lambda ran: b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM" + b"\xff" * 64,

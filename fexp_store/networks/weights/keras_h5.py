@@ -49,12 +49,31 @@ def read(path: Path, parameters: Parameters) -> FileWeights:
         raise BadInput("is an HDF5 file, which needs h5py: pip install h5py.") from error
     try:
         with h5py.File(path, "r") as file:
+            _check_own(file)
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 return _keras(root, parameters)
             return _flat(root, h5py.Dataset, parameters)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput("is cut short or damaged: HDF5 cannot read it.") from error
+
+
+def _check_own(file: Any) -> None:
+    """Refuse arrays that lie in other files, which reading would open."""
+    elsewhere: list[str] = []
+
+    def visit_link(name: str, link: Any) -> None:
+        if type(link).__name__ == "ExternalLink":
+            elsewhere.append(name)
+
+    def visit(name: str, node: Any) -> None:
+        if getattr(node, "external", None) or getattr(node, "is_virtual", False):
+            elsewhere.append(name)
+
+    file.visititems_links(visit_link)
+    file.visititems(visit)
+    if elsewhere:
+        raise BadInput(f"names {elsewhere[0]!r} in another file, which fexp does not open.")
 
 
 def _keras(root: Any, parameters: Parameters) -> FileWeights:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, Damaged
 from fexp_store.expressions import BASIC, NEUTRAL
 from fexp_store.faces.look import Look
 from fexp_store.faces.person import person, recipes
@@ -63,9 +63,15 @@ class Sitting:
 
     @classmethod
     def from_json(cls, text: str) -> Sitting:
-        """Read the attribute of an image."""
-        values: dict[str, Any] = json.loads(text)
-        return cls(**values | {"look": Look(**values["look"])})
+        """Read the attribute of an image; Damaged if it is something else."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            return cls(**values | {"look": Look(**values["look"])})
+        except (RecursionError, TypeError, ValueError, LookupError, BadInput) as error:
+            raise Damaged(
+                f"What is stored of how an image was rendered cannot be read ({error}); "
+                "restore the table stimuli from a copy."
+            ) from None
 
 
 def render(wh: Warehouse, recipe: Rendering, started: Started) -> list[dict[str, Any]]:

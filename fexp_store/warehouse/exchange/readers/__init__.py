@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store import given
+from fexp_store.causes import cause_of_machine
 from fexp_store.errors import BadInput, FexpError
 from fexp_store.warehouse.exchange.source import Source, Wanted
 from fexp_store.warehouse.hashing import file_sha256
@@ -85,5 +86,7 @@ def _one_sentence(path: Path) -> Iterator[None]:
     except (FexpError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and (said := cause_of_machine(error)) is not None:
+            raise FexpError(said) from error  # of what is written meanwhile, or of a disk
         reason = " ".join(str(error).split())[:200]
         raise BadInput(f"{path} cannot be read: {reason or type(error).__name__}.") from error
