@@ -7,12 +7,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fexp_store.errors import Damaged
+from fexp_store.warehouse.actions import named
 from fexp_store.warehouse.storage import Storage
 
 _MIB = 1 << 20
 _LARGEST = {"_last_checkpoint": _MIB, ".json": 64 * _MIB, ".parquet": 1024 * _MIB}
 _ROWS = 5_000_000  # of a checkpoint
-_SHALLOW = 8 << 10  # bytes of a commit, or of statistics, that cannot be nested dangerously
+_SHALLOW = 8 << 10  # bytes of statistics that cannot be nested dangerously
 _BRACKETS = 4_000  # of one line: tens of thousands, nested, overflow the library's stack
 
 
@@ -22,7 +23,8 @@ def check(storage: Storage, path: str) -> None:
     Raises
     ------
     Damaged
-        If there is more than any table of ours has, or something nested without reason.
+        If there is more than any table of ours has, something nested without reason, or a line
+        that is no action: Delta's library leaves it out, and rows with it.
     """
     folder = f"{path}/_delta_log"
     found = storage.signatures(f"{folder}/{name}" for name in storage.log(path))
@@ -30,7 +32,7 @@ def check(storage: Storage, path: str) -> None:
         limit = next((size for end, size in _LARGEST.items() if file.endswith(end)), None)
         if limit is not None and now.size > limit:
             raise Damaged(f"{file} has {now.size} bytes, more than a log of ours has. {_REMEDY}")
-        if file.endswith(".json") and now.size > _SHALLOW:
+        if file.endswith(".json"):
             _check_commit(storage, file)
         elif file.endswith(".parquet"):
             _check_checkpoint(storage, file)
@@ -41,9 +43,13 @@ _DEEP = f"is nested more deeply than a log of ours is. {_REMEDY}"
 
 
 def _check_commit(storage: Storage, file: str) -> None:
-    for line in storage.read(file).splitlines():
+    for line in filter(bytes.strip, storage.read(file).split(b"\n")):
         if line.count(b"[") + line.count(b"{") > _BRACKETS:
             raise Damaged(f"{file} {_DEEP}")
+        try:
+            named(line)
+        except (ValueError, RecursionError) as error:  # the library would leave the line out
+            raise Damaged(f"{file} is not as it was made: {error}. {_REMEDY}") from None
 
 
 def _check_checkpoint(storage: Storage, file: str) -> None:

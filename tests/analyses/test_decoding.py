@@ -186,7 +186,9 @@ def test_what_cannot_be_decoded_is_refused(selected: Warehouse) -> None:
         decode(selected, PLACE._replace(layer="embedding"), Options())
     with pytest.raises(BadInput, match="kernel must be linear or rbf, not 'cubic'"):
         decode(selected, PLACE, Options(kernel="cubic"))
-    with pytest.raises(BadInput, match=r"C must be a number above 0, not 0\.0"):
+    with pytest.raises(
+        BadInput, match=r"C must be a number above 0 and at most 1000000\.0, not 0\.0"
+    ):
         decode(selected, PLACE, Options(C=0.0))
     with pytest.raises(BadInput, match="respond alike"):
         similarities(np.ones((4, 3)), np.ones((2, 3)), Classifier())

@@ -24,8 +24,8 @@ KILLS = 8
 CODE = f"""
 import sys, time, numpy
 from fexp_store import BadInput, FexpError, Warehouse
-from fexp_store.warehouse.activations import fragment
-fragment.FRAGMENT_BYTES = {4 * UNITS * N // FILES}
+from fexp_store.warehouse.activations import grid
+grid.FRAGMENT_BYTES = {4 * UNITS * N // FILES}
 wh = Warehouse(sys.argv[1])
 print('ready', flush=True)
 sys.stdin.readline()

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from fexp_store import schemas
 from fexp_store.errors import FexpError
 from fexp_store.warehouse import tables
+from fexp_store.warehouse.actions import Action, parse
 from fexp_store.warehouse.storage import Storage
-from fexp_store.warehouse.verify.actions import Action, parse
 from fexp_store.warehouse.verify.fault import REPAIR, Fault, Kind
 
 _COMMIT = re.compile(r"(\d{20})\.json")

@@ -54,13 +54,19 @@ def parse(content: bytes) -> Iterator[tuple[str, Action]]:
                 raise ValueError(f"line {number} is no action of a log ({error})") from error
 
 
-def _action(line: bytes) -> tuple[str, Action]:
+def named(line: bytes) -> tuple[str, Action]:
+    """Read the action of a line and its name; ValueError if it is none of Delta's."""
     whole = json.loads(line.decode(), object_pairs_hook=_object)
     if not isinstance(whole, dict) or len(whole) != 1:
         raise ValueError("it has not one name")
     ((name, action),) = whole.items()
     if name not in _ACTIONS or not isinstance(action, dict):
         raise ValueError(f"there is no {name}")
+    return name, action
+
+
+def _action(line: bytes) -> tuple[str, Action]:
+    name, action = named(line)
     needed, more = _ACTIONS[name]
     if lacking := needed - action.keys():
         raise ValueError(f"{name} has no {min(lacking)}")
