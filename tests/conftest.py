@@ -13,20 +13,17 @@ import pytest
 from hypothesis import settings
 from support.damage import furnish
 from support.forked import Forked, forking
-from support.small import add_small
+from support.small import UNTRAINED, add_small
 from support.writing import Fexp, write_photographs
 
 from fexp_store import Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
-from fexp_store.networks.records import Options
 from fexp_store.stimuli.photographs.add import add_manifest
 
 # The machine may be busy: an example that takes long is no fault.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
-
-UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

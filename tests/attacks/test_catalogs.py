@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import NUMBERS, SECRET, Victim
+from support.victim import NUMBERS, SECRET, Victim
 
 FILE = "catalog.duckdb"
 

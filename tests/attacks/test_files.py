@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Victim
+from support.victim import Victim
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "a study": ("study", "check", "{file}"),

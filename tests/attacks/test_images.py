@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Victim
 from PIL import Image
+from support.victim import Victim
 
 
 def chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:

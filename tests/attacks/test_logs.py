@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Plant, Victim
 from deltalake import DeltaTable
+from support.victim import Plant, Victim
 
 TABLES = ("activations", "networks", "results/selectivity")
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Victim
+from support.victim import Victim
 
 ABSURD = {
     "nothing": b"",

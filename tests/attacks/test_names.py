@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import Victim
+from support.victim import Victim
 
 from fexp_store import Warehouse
 from fexp_store.warehouse import tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import SECRET, Victim, make_secrets, tree
+from support.victim import SECRET, Victim, make_secrets, tree
 
 from fexp_store import BadInput, Warehouse
 

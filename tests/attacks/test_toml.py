@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Victim
+from support.victim import Victim
 
 STUDIES = {
     "deep lists": "title = " + "[" * 50_000,

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import Victim
+from support.victim import Victim
 
 
 class Hostile:

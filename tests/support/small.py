@@ -15,6 +15,8 @@ from fexp_store.networks.records import Options
 from fexp_store.stimuli.photographs.add import add_manifest
 from support.writing import write_photographs
 
+UNTRAINED = Options(architecture="dlib_face", untrained=True, seed=3)
+
 
 def add_small(wh: Warehouse, directory: Path, patch: pytest.MonkeyPatch, people: int = 3) -> None:
     """Add a set1 of people x 6 expressions, and the untrained network that takes no time."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import UNTRAINED
 from polars.testing import assert_frame_equal
 from support.bare import bare
+from support.small import UNTRAINED
 from support.writing import Fexp, write_photographs
 
 from fexp_store import BadInput, Warehouse
