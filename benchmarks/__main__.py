@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable
 
-from benchmarks import analyses, ingest, kills, memory, query, study, write
+from benchmarks import analyses, flips, ingest, kills, memory, query, study, write
 
 Part = Callable[[], None]
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Part] = {
     "ingest": ingest.run,
     "memory": memory.run,
     "kills": kills.run,
+    "flips": flips.run,
     "query": query.run,
     "analyses": analyses.run,
     "study": study.run,

@@ -22,9 +22,8 @@ from fexp_store.stimuli.photographs.add import add_manifest
 UNITS = 512 * 14 * 14
 
 
-def add_photographs(wh: Warehouse, name: str, n_images: int, side: int = 224) -> None:
-    """Register JPEG files of smooth noise, which take as long to decode as photographs."""
-    directory = Path(wh.location).parent / name
+def write_photographs(directory: Path, n_images: int, side: int = 224) -> Path:
+    """Write JPEG files of smooth noise, as long to decode as photographs, and their manifest."""
     directory.mkdir()
     rng = np.random.default_rng(0)
     lines = ["path,identity,expression"]
@@ -33,8 +32,14 @@ def add_photographs(wh: Warehouse, name: str, n_images: int, side: int = 224) ->
         image = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
         image.save(directory / f"{i}.jpg", quality=92)
         lines.append(f"{i}.jpg,p{i // len(BASIC)},{BASIC[i % len(BASIC)]}")
-    (directory / "manifest.csv").write_text("\n".join(lines) + "\n")
-    add_manifest(wh, name, directory / "manifest.csv")
+    manifest = directory / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    return manifest
+
+
+def add_photographs(wh: Warehouse, name: str, n_images: int, side: int = 224) -> None:
+    """Write photographs beside a warehouse, and register them."""
+    add_manifest(wh, name, write_photographs(Path(wh.location).parent / name, n_images, side))
 
 
 def _cheap() -> torch.nn.Module:

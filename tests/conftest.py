@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.damage import furnish
 from support.forked import Forked, forking
 from support.small import UNTRAINED, add_small
 from support.writing import Fexp, write_photographs
 
+from benchmarks.damage import furnish
 from fexp_store import Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry

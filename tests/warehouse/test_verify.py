@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from support.damage import HERE, files, flip
 from support.forked import Forked
 
+from benchmarks.damage import HERE, files, flip
 from fexp_store import NotFound, Warehouse
 from fexp_store.warehouse import checked
 from fexp_store.warehouse.verify.fault import Fault, Kind

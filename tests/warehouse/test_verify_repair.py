@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from deltalake import DeltaTable
-from support.damage import HERE, OTHER, files, flip, furnish
 from support.forked import Forked
 
+from benchmarks.damage import HERE, OTHER, files, flip, furnish
 from fexp_store import FexpError, Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.warehouse.verify.fault import Fault, Kind

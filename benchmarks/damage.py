@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.setting import write_photographs
 from fexp_store import Warehouse
 from fexp_store.analyses.selectivity.select import Options, select
 from fexp_store.stimuli.photographs.add import add_photographs
 from fexp_store.stimuli.recipe import Listing
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.saved import save
-from support.writing import write_photographs
 
 HERE = Place("planted", "top:pre", "faces")
 OTHER = Place("planted", "other", "faces")
@@ -25,7 +25,7 @@ def furnish(wh: Warehouse, photographs: Path, identities: int = 4, units: int = 
     """Store something of every kind: kept images, activations, results, a saved result."""
     manifest = photographs / "manifest.csv"
     if not manifest.exists():
-        write_photographs(photographs, identities, side=24)
+        write_photographs(photographs, 6 * identities, side=24)
     add_photographs(wh, HERE.stimulus_set, manifest, Listing(copy=True))
     values = planted(6 * identities, units)
     wh.put(*HERE, values)
