@@ -131,12 +131,12 @@ def _options(
     ctx.obj = Settings(warehouse, debug)
 
 
-def open_warehouse(ctx: typer.Context) -> Warehouse:
-    """Open the warehouse that the options name."""
+def open_warehouse(ctx: typer.Context, memory: float = 2048) -> Warehouse:
+    """Open the warehouse that the options name; its queries may have so many MiB of memory."""
     settings = ctx.obj
     assert isinstance(settings, Settings)
     from fexp_store.cli.progress import bar  # which prints where messages go
 
-    wh = Warehouse(settings.warehouse)
+    wh = Warehouse(settings.warehouse, memory_limit=f"{memory}MiB")
     wh.bar = bar
     return wh

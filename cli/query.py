@@ -13,6 +13,12 @@ from fexp_store.cli.output import Format, FormatOption, print_stream
 from fexp_store.cli.shell import interruptible, shell
 from fexp_store.given import parse_json, read_text
 
+MemoryOption = Annotated[
+    float,
+    typer.Option("--memory", min=64, max=1 << 24, help="MiB that the query may have."),
+]
+_MEMORY = 768.0
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -25,9 +31,12 @@ def sql(
     query: Annotated[
         str | None, typer.Argument(help="One SELECT statement; without it, a shell opens.")
     ] = None,
+    memory: MemoryOption = _MEMORY,
     output_format: FormatOption = Format.table,
 ) -> None:
     """Run a query over the views and macros of the warehouse, read-only.
+
+    What its memory does not hold goes to disk, where DuckDB can do that.
 
     Examples
     --------
@@ -37,7 +46,7 @@ def sql(
 
         fexp sql
     """
-    wh = open_warehouse(ctx)
+    wh = open_warehouse(ctx, memory)
     if query is None:
         shell(wh)
     else:
@@ -53,6 +62,7 @@ def query(
     save: Annotated[
         str | None, typer.Option(help="Store the result under this name, as the view saved.NAME.")
     ] = None,
+    memory: MemoryOption = _MEMORY,
     output_format: FormatOption = Format.table,
 ) -> None:
     """Run a hypothesis: a query in a file, with parameters, and store its result if asked to.
@@ -66,7 +76,7 @@ def query(
 
         fexp query mine.sql -p network=dlib_face -p units=[1,2,3] --save mine
     """
-    wh = open_warehouse(ctx)
+    wh = open_warehouse(ctx, memory)
     text = read_text(file, "The query")
     values = dict(_parameter(text) for text in parameter)
     if save is None:

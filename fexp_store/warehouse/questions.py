@@ -71,6 +71,11 @@ def refusals() -> Iterator[None]:
         raise KeyboardInterrupt from None
     except pl.exceptions.DuplicateError as error:
         raise BadInput("Two columns have one name; give each a name of its own with AS.") from error
+    except duckdb.OutOfMemoryException as error:
+        raise FexpError(
+            "The query needs more memory than it may have; ask for less at once, or give it more: "
+            "fexp sql --memory, or memory_limit of the Warehouse."
+        ) from error
     except (duckdb.Error, OSError) as error:
         if (reason := cause_of_machine(error)) is not None:
             raise FexpError(reason) from error

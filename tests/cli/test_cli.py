@@ -10,21 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 from PIL import Image
+from support.commands import commands
 from support.writing import Fexp, state, write_photographs
-from typer.main import get_command
 
 from fexp_store import Warehouse
-from fexp_store.cli import app
-
-
-def commands() -> dict[str, str | None]:
-    """Every command, with its help text."""
-    found = {}
-    root = get_command(app)
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
-        for sub, inner in getattr(command, "commands", {"": command}).items():
-            found[f"{name} {sub}".strip()] = inner.help
-    return found
 
 
 @pytest.mark.parametrize("command", commands())

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import commands
 from support.forked import Done, Forked
+from support.planted import add_network, morph_rows, plant, register_rows
 from support.writing import state, write_photographs
 
 from fexp_store import Warehouse
+from fexp_store.analyses import analysis
+from fexp_store.stimuli.make import make_set
+from fexp_store.stimuli.recipe import Rendering
+from fexp_store.warehouse import place as places
 
+ANALYSED = ("-n", "sim", "-l", "planted", "-s", "set1")
 LAYER = ("-n", "dlib", "-l", "conv4_3", "-s", "set1")
 WRITING: dict[str, tuple[str, ...]] = {
     "init": ("-w", "new", "init"),
@@ -28,11 +35,27 @@ WRITING: dict[str, tuple[str, ...]] = {
     "import": ("import", "x.npy", "-n", "new", "-l", "x", "-s", "set1", "--source", "here"),
     "export": ("export", *LAYER, "--to", "out.npz"),
     "select": ("select", *LAYER),
+    "tune": ("tune", *ANALYSED),
+    "decode": ("decode", *ANALYSED, "--shuffles", "1"),
+    "confuse": ("confuse", *ANALYSED),
+    "rsa": ("rsa", *ANALYSED),
+    "categorize": ("categorize", *ANALYSED, "--morphs", "morphs"),
+    "compare": ("compare", "sim:planted", "sim:other", "-s", "set1"),
+    "stimuli render": ("stimuli", "render", "new", "--identities", "1"),
+    "stimuli morph": ("stimuli", "morph", "rendered", "new", "--continua", "anger-fear"),
+    "verify --repair": ("verify", "--repair"),
+    "demo": ("demo",),
     "query --save": ("query", "mine.sql", "--save", "mine"),
     "study init": ("study", "init", "study.toml"),
     "study run": ("study", "run", "declared.toml"),
     "responses add": ("responses", "add", "responses.csv", "--study", "ours"),
 }
+FREEING = {"vacuum"}
+READING = {
+    *("log", "status", "verify", "sql", "query", "stimuli list", "stimuli show", "study check"),
+    *("networks list", "networks show", "networks layers", "responses compare"),
+}
+STEPS = {"demo"}  # several commands in one: those that were done stay done
 STUDY = """
 [[sets]]
 name = "new"
@@ -69,13 +92,49 @@ class Place:
         return forked(*at, *command, cwd=self.folder, **limits)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="session")
+def analysed(ingested: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """A warehouse with what every command needs, and a file that is gone."""
+    shutil.copytree(ingested.location, path := tmp_path_factory.mktemp("analysed") / "warehouse")
+    wh, rng = Warehouse(path), np.random.default_rng(0)
+    add_network(wh, "sim", 30, layers=("planted", "other"))
+    people = [f"p{number}" for number in range(8)]
+    register_rows(wh, "morphs", morph_rows(people, [("anger", "fear")], [0, 0.5, 1]))
+    plant(wh, "sim", "morphs", rng.normal(size=(24, 30)))
+    for layer in ("planted", "other"):
+        values = rng.normal(size=(48, 30)) + 9 * (np.arange(48)[:, None] % 6 == np.arange(30) % 6)
+        plant(wh, "sim", "set1", values, layer)
+        here = places.Place("sim", layer, "set1")
+        for name, options in {"select": {}, "decode": {"shuffles": 1}}.items():
+            chosen = analysis(name)
+            chosen.run(wh, here, chosen.options(**options))
+    make_set(wh, "rendered", Rendering(identities=1, size=64))
+    plant(wh, "sim", "set1", values, "lost")
+    lost = wh.frame("SELECT path FROM fragments WHERE layer = 'lost'").item()
+    (path / "activations" / lost).unlink()
+    wh.close()
+    return wh
+
+
 @pytest.fixture
-def place(ingested: Warehouse, tmp_path: Path) -> Place:
-    return Place(tmp_path, ingested)
+def place(analysed: Warehouse, tmp_path: Path) -> Place:
+    return Place(tmp_path, analysed)
 
 
-@pytest.mark.parametrize("size", [0, 2_000, 20_000])
-@pytest.mark.parametrize("command", WRITING)
+def test_every_command_is_one_that_writes_or_reads() -> None:
+    known = READING | FREEING | {words.split(" -")[0] for words in WRITING}
+    assert set(commands()) == known
+
+
+SIZES = [
+    (name, size)
+    for name in WRITING
+    for size in (0, 2_000, 20_000)
+    if size == 0 or name not in STEPS
+]
+
+
+@pytest.mark.parametrize(("command", "size"), SIZES)
 def test_a_file_that_may_not_grow_is_told_and_nothing_is_changed(
     command: str, size: int, place: Place, forked: Forked
 ) -> None:
@@ -101,9 +160,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_told_and_nothing_is_changed(
-    small_disk: Path, ingested: Warehouse, forked: Forked
+    small_disk: Path, analysed: Warehouse, forked: Forked
 ) -> None:
-    place = Place(small_disk, ingested)
+    place = Place(small_disk, analysed)
     before = place.content()
     wrong = {}
     with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:

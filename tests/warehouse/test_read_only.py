@@ -25,6 +25,12 @@ READING = {
     "a shell": ["sql"],
     "query": ["query", "{tmp}/mine.sql"],
     "log": ["log"],
+    "status": ["status"],
+    "verify": ["verify", "--format", "csv"],
+    "verify --quick": ["verify", "--quick"],
+    "export": ["export", *PLACE, "--to", "{cache}/{who}.npz", "--units", "0"],
+    "responses compare": ["responses", "compare"],
+    "study check": ["study", "check", "{tmp}/study.toml"],
     "stimuli list": ["stimuli", "list"],
     "stimuli show": ["stimuli", "show", "set1"],
     "networks list": ["networks", "list"],
@@ -67,7 +73,8 @@ class Reader:
         self, prefix: list[str], warehouse: Path, arguments: tuple[str, ...]
     ) -> subprocess.CompletedProcess[str]:
         command = [*prefix, sys.executable, "-m", "fexp_store.cli", "-w", str(warehouse)]
-        filled = [argument.replace("{tmp}", str(self.home)) for argument in arguments]
+        places = {"tmp": self.home, "cache": self.environment["FEXP_CACHE"], "who": warehouse.name}
+        filled = [a.format(**places) if "{" in a else a for a in arguments]
         return subprocess.run(
             [*command, *filled],
             input="FROM networks;\n",
@@ -93,6 +100,7 @@ def _prepared(home: Path, ingested: Warehouse) -> Iterator[Reader]:
     shutil.copytree(ingested.location, home / "warehouse")
     shutil.copytree(Path(ingested.location).with_name("photographs"), home / "photographs")
     (home / "mine.sql").write_text("SELECT network, max(unit_id) AS n FROM units GROUP BY network")
+    (home / "study.toml").write_text('[[networks]]\nname = "dlib"\nlayers = ["embedding"]\n')
     cache = home / "cache"
     cache.mkdir()
     cache.chmod(0o777)
