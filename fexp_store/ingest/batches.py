@@ -43,7 +43,9 @@ def batches(
     Raises
     ------
     BadInput
-        If an image is missing, has changed since it was registered, or cannot be decoded.
+        If an image has changed since it was registered, or cannot be decoded.
+    NotFound
+        If an image is missing.
     """
     decode = partial(pixels, storage, images.roots(storage), preprocessing)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
@@ -77,7 +79,9 @@ def pixels(
     Raises
     ------
     BadInput
-        If its image is missing, has changed since it was registered, or cannot be decoded.
+        If its image has changed since it was registered, or cannot be decoded.
+    NotFound
+        If its image is missing.
     """
     content = images.read_registered(storage, stimulus, image_roots)
     name = f"Stimulus {stimulus['stimulus_id']} of {stimulus['stimulus_set']}"
