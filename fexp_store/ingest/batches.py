@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,11 @@ def batches(
     Raises
     ------
     BadInput
-        If an image is missing, has changed since it was registered, or cannot be decoded.
+        If an image has changed since it was registered, or cannot be decoded.
+    NotFound
+        If an image is missing.
     """
-    image_roots = images.roots(storage)
-
-    def decode(stimulus: dict[str, Any]) -> NDArray[np.uint8]:
-        content = images.read_registered(storage, stimulus, image_roots)
-        name = f"Stimulus {stimulus['stimulus_id']} of {stimulus['stimulus_set']}"
-        return preprocessing.pixels(images.decode(content, name))
-
+    decode = partial(pixels, storage, images.roots(storage), preprocessing)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
     try:
         ahead: deque[list[Future[NDArray[np.uint8]]]] = deque()
@@ -62,6 +59,33 @@ def batches(
             yield _stacked(ahead.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def pixels(
+    storage: Storage,
+    image_roots: dict[str, str],
+    preprocessing: Preprocessing,
+    stimulus: dict[str, Any],
+) -> NDArray[np.uint8]:
+    """Decode one registered stimulus as a network takes it, of shape (3, size, size).
+
+    Parameters
+    ----------
+    image_roots : dict
+        What `fexp_store.stimuli.images.roots` returned.
+    stimulus : dict
+        A row of the view ``stimuli``.
+
+    Raises
+    ------
+    BadInput
+        If its image has changed since it was registered, or cannot be decoded.
+    NotFound
+        If its image is missing.
+    """
+    content = images.read_registered(storage, stimulus, image_roots)
+    name = f"Stimulus {stimulus['stimulus_id']} of {stimulus['stimulus_set']}"
+    return preprocessing.pixels(images.decode(content, name))
 
 
 def _stacked(images: list[Future[NDArray[np.uint8]]]) -> NDArray[np.uint8]:

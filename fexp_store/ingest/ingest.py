@@ -69,7 +69,8 @@ def ingest(
     Raises
     ------
     NotFound
-        If the network, a layer or the stimulus set is not registered.
+        If the network, a layer or the stimulus set is not registered, weights or images are not
+        on this machine, or what is missing can only be imported.
     BadInput
         If an image or the weights cannot be used, or activations are not finite.
     Conflict

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from fexp_store import schemas
-from fexp_store.errors import Conflict
+from fexp_store.errors import Conflict, NotFound
 from fexp_store.ingest.plan import Piece, Plan
 from fexp_store.options import Count, record
 from fexp_store.stimuli.sets import read_set
@@ -17,8 +17,9 @@ from fexp_store.warehouse import Warehouse, tables
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
+from fexp_store.warehouse.activations.grid import Range
 from fexp_store.warehouse.activations.storing import Storing
-from fexp_store.warehouse.networks import Registered, registered
+from fexp_store.warehouse.networks import IMPORTED, Layer, Registered, registered
 from fexp_store.warehouse.place import Place
 
 
@@ -92,14 +93,16 @@ def prepare(
     Raises
     ------
     NotFound
-        If the network, a layer or the stimulus set is not registered.
+        If the network, a layer or the stimulus set is not registered, or something is missing of
+        a network that was run elsewhere.
     Conflict
         If a layer is stored with another precision or other keep_bits.
     """
     row = registered(wh, network)
     wanted = [row.layer(name) for name in dict.fromkeys(layers)]
     stimuli = read_set(wh, stimulus_set).to_dicts()
-    _check_stored_alike(wh, row, layers, stimulus_set, options)
+    if row.architecture != IMPORTED:
+        _check_stored_alike(wh, row, layers, stimulus_set, options)
     places = {Place(network, layer.name, stimulus_set): layer for layer in wanted}
     units = {place: layer.units for place, layer in places.items()}
     stored = stored_ranges(wh.storage, tables.open_table(wh.storage, TABLE), units)
@@ -107,7 +110,23 @@ def prepare(
         layer: grid.complement(stored.get(place, []), len(stimuli))
         for place, layer in places.items()
     }
+    if row.architecture == IMPORTED:
+        _check_complete(stimulus_set, row, missing)
     return Prepared(row, stimuli, Plan(missing, len(stimuli), options.batch_size), options)
+
+
+def _check_complete(
+    stimulus_set: str, row: Registered, missing: Mapping[Layer, Sequence[Range]]
+) -> None:
+    """Refuse to run what was run elsewhere."""
+    for layer, ranges in missing.items():
+        if ranges:
+            place = Place(row.network, layer.name, stimulus_set)
+            count = sum(stop - start for start, stop in ranges)
+            raise NotFound(
+                f"{count} stimuli of {place} are not stored, and fexp cannot run {row.network}, "
+                f"which was imported; import them: fexp import FILE {place.as_arguments}"
+            )
 
 
 def _check_stored_alike(

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
 from fexp_store.networks.forward import layer_shapes
@@ -89,7 +89,9 @@ def load(wh: Warehouse, row: Registered) -> Network:
     Raises
     ------
     BadInput
-        If the weights are not on this machine, or are not those that were registered.
+        If the weights are not those that were registered.
+    NotFound
+        If they are not on this machine.
     """
     arch = architecture(row.architecture)
     kind, _, detail = row.weights_source.partition(":")
@@ -118,7 +120,7 @@ def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
     known = wh.storage.read_local(_WEIGHTS).get(row.network)
     if known is None or not Path(known).is_file():
-        raise BadInput(
+        raise NotFound(
             f"The weights file {file} of {row.network} is not on this machine; say where it is: "
             f"fexp networks add {row.network} --architecture {row.architecture} --weights {file}"
         )

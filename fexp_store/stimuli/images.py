@@ -121,27 +121,40 @@ def read_registered(
     Raises
     ------
     BadInput
-        If the file is missing or its content has changed.
+        If the file cannot be read or its content has changed.
     NotFound
-        If this machine does not know where the set's images are.
+        If it is missing, or this machine does not know where the set's images are.
     """
     wanted, name = stimulus["image_sha256"], stimulus["stimulus_set"]
     if storage.exists(kept_path(wanted)):
         place, content = storage.uri(kept_path(wanted)), storage.read(kept_path(wanted))
     elif stimulus["file"] is None or name not in image_roots:
         raise NotFound(
-            f"This machine does not know where the images of {name} are; "
-            f"register the same set again from its images: fexp stimuli add {name} MANIFEST.csv"
+            f"This machine does not know where the images of {name} are; {_ADD_AGAIN.format(name)}"
         )
     else:
         path = inside(Path(image_roots[name]), stimulus["file"])
-        place, content = str(path), read(path)
+        place, content = str(path), _read_where_it_was(path, name)
     if sha256(content).hexdigest() != wanted:
         raise BadInput(
             f"The image {place} has changed since {name} was registered; "
             "restore it, or register the changed images as a new set."
         )
     return content
+
+
+_ADD_AGAIN = "register the same set again from its images: fexp stimuli add {} MANIFEST.csv"
+
+
+def _read_where_it_was(path: Path, name: str) -> bytes:
+    try:
+        return read(path)
+    except BadInput:
+        if path.exists():
+            raise
+        raise NotFound(
+            f"The image {path} does not exist any more; restore it, or {_ADD_AGAIN.format(name)}"
+        ) from None
 
 
 def pixels(

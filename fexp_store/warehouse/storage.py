@@ -156,20 +156,24 @@ class LocalStorage:
 
         It is below ``.local`` of the warehouse, or in the folder that ``FEXP_SCRATCH`` names.
         """
-        return TemporaryFile(dir=self._scratch())
+        folder = self._scratch() or self._path(".local/scratch")
+        folder.mkdir(parents=True, exist_ok=True)
+        return TemporaryFile(dir=folder)
 
     def scratch_free(self) -> int | None:
         """Return how many bytes scratch files can still have; None if `free` says that too."""
         folder = self._scratch()
+        if folder is None:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
         if folder.stat().st_dev == Path(self.location).stat().st_dev:
             return None
         return shutil.disk_usage(folder).free
 
-    def _scratch(self) -> Path:
+    def _scratch(self) -> Path | None:
+        """Return the folder that the environment names for scratch files, if it does."""
         named = os.environ.get("FEXP_SCRATCH")
-        folder = Path(named) if named else self._path(".local/scratch")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return Path(named) if named else None
 
     @contextmanager
     def hashed(self, folder: str, prefix: str, suffix: str) -> Iterator[HashingFile]:

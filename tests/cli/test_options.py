@@ -61,7 +61,7 @@ def test_a_command_declares_no_option_beside_its_records(command: str) -> None:
         o.name for taken in RECORDS if taken.command == command for o in describe(taken.record)
     }
     what = {"network", "networks", "layer", "stimuli", "name", "new_name", "images"}
-    how = {"dry_run", "explain", "output_format", "help"}
+    how = {"dry_run", "explain", "quick", "repair", "output_format", "help"}
     assert parameters(command).keys() - known <= what | how
 
 

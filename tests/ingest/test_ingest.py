@@ -20,8 +20,10 @@ from support.cells import cut_cells
 from support.direct import assert_close, direct_inputs
 from support.writing import state, write_photographs
 
-from fexp_store import BadInput, Conflict, NotFound, Warehouse
+from fexp_store import BadInput, Conflict, FexpError, NotFound, Warehouse
 from fexp_store.ingest import Options, ingest
+from fexp_store.ingest.preflight import check_disk, preflight
+from fexp_store.ingest.request import prepare
 from fexp_store.networks import registry
 from fexp_store.networks.architectures import dlib_face, vgg
 from fexp_store.networks.initialise import initialise
@@ -197,10 +199,44 @@ def test_an_image_that_is_not_what_was_registered_stores_nothing(
     else:
         image.write_bytes(content[:-100] if fault == "truncated" else content + b"\0")
     before = state(ready)
-    words = "does not exist" if fault == "missing" else "has changed since set1 was registered"
-    with pytest.raises(BadInput, match=words):
+    kind, words = BadInput, "has changed since set1 was registered"
+    if fault == "missing":
+        kind, words = NotFound, "does not exist any more; restore it, or .*: fexp stimuli add set1"
+    with pytest.raises(kind, match=words):
         ingest(ready, "dlib", ["conv1"], "set1")
     assert state(ready) == before
+
+
+def test_what_is_refused_leaves_no_scratch_folder(small: Warehouse, tmp_path: Path) -> None:
+    prepared = prepare(small, "small", ["early"], "set1", Options())
+    found = preflight(small, prepared)
+    check_disk(small, found)
+    with pytest.raises(FexpError, match="GB free and this needs about"):
+        check_disk(small, replace(found, disk_bytes=1 << 60))
+    (tmp_path / "photographs" / small.frame("FROM stimuli")["file"][0]).unlink()
+    with pytest.raises(NotFound):
+        ingest(small, "small", ["early"], "set1")
+    assert not Path(small.location, ".local", "scratch").exists()
+
+
+def test_what_was_imported_is_not_run_and_the_sentence_says_what_to_do(small: Warehouse) -> None:
+    small.put("elsewhere", "out", "set1", np.ones((18, 4)))
+    assert ingest(small, "elsewhere", ["out"], "set1").stimuli == 0
+    add_manifest(small, "set2", Path(small.location).parent / "photographs" / "manifest.csv")
+    before = state(small)
+    with pytest.raises(NotFound) as raised:
+        ingest(small, "elsewhere", ["out"], "set2")
+    assert str(raised.value) == (
+        "18 stimuli of elsewhere out on set2 are not stored, and fexp cannot run elsewhere, which "
+        "was imported; import them: fexp import FILE --network elsewhere --layer out --stimuli set2"
+    )
+    assert state(small) == before
+
+
+def test_weights_that_are_not_on_this_machine_are_not_found(ready: Warehouse) -> None:
+    row = replace(registered(ready, "dlib"), weights_source="file:weights.dat")
+    with pytest.raises(NotFound, match=r"weights\.dat of dlib is not on this machine; say where"):
+        registry.load(ready, row)
 
 
 def test_other_weights_than_were_registered_are_refused(ready: Warehouse) -> None:

@@ -15,7 +15,7 @@ from support import weights_writers
 from support.direct import assert_close, direct_inputs
 from support.writing import Fexp, state
 
-from fexp_store import BadInput, Conflict, Warehouse
+from fexp_store import Conflict, NotFound, Warehouse
 from fexp_store.ingest import ingest
 from fexp_store.networks import registry
 from fexp_store.networks.architectures.vgg import VGG16
@@ -72,7 +72,7 @@ def test_a_weights_file_that_went_away_is_asked_for(
     moved.write_bytes(convolutions.read_bytes())
     registry.add(empty, "vgg", vgg_face(moved))
     moved.unlink()
-    with pytest.raises(BadInput, match="say where it is: fexp networks add vgg"):
+    with pytest.raises(NotFound, match="say where it is: fexp networks add vgg"):
         registry.load(empty, registered(empty, "vgg"))
     registry.add(empty, "vgg", vgg_face(convolutions))
     assert registry.load(empty, registered(empty, "vgg")).module is not None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fexp_store import ingest
 from fexp_store.analyses import ANALYSES, analysis
+from fexp_store.ingest import replay
 from fexp_store.networks import records as networks
 from fexp_store.options import Option, describe
 from fexp_store.rights import Rights
@@ -38,6 +39,7 @@ RECORDS = [
         for name in ANALYSES
     ),
     Taken("ingest", ingest.Options, _PLACE),
+    Taken("verify", replay.Options, ()),
     Taken("networks add", networks.Options, ("n",)),
     Taken("stimuli add", Listing, ("s", "images")),
     Taken("stimuli render", Rendering, ("s",)),

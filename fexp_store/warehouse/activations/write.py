@@ -98,7 +98,7 @@ def write_portion(
         with _parquet_writer(sink) as writer:
             for start in range(0, portion.units, group_units):
                 stop = min(start + group_units, portion.units)
-                values = _stored_form(source.block(start, stop), portion.keep_bits)
+                values = stored_form(source.block(start, stop), portion.keep_bits)
                 finite = np.isfinite(values)
                 if not (finite.all() or allow_nonfinite):
                     raise BadInput(_not_finite(portion, start, values, finite))
@@ -122,7 +122,8 @@ def write_portion(
     )
 
 
-def _stored_form(block: NDArray[np.float32], keep_bits: int | None) -> NDArray[np.float32]:
+def stored_form(block: NDArray[np.float32], keep_bits: int | None) -> NDArray[np.float32]:
+    """Return activations as they are stored: in one piece, and rounded if so many bits are kept."""
     values = np.ascontiguousarray(block)
     if keep_bits is not None:
         values = values.copy() if np.shares_memory(values, block) else values

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     marker = "marker"
     catalog = "catalog"
     record = "record"
+    network = "network"
 
 
 class Fault(NamedTuple):
