@@ -266,18 +266,29 @@ def serialised(
     name: str,
     keys: Sequence[str],
     attempt: Callable[[DeltaTable, CommitProperties], Result],
+    *,
+    retries: int = _ATTEMPTS,
 ) -> Result:
     """Run a check and a commit such that no other commit under one of `keys` comes in between.
 
     Delta Lake refuses a commit whose application transaction another writer has used since the
     table was read; `attempt` is then run again on the newer table.
+
+    Parameters
+    ----------
+    retries : int
+        How often the library may put a commit behind others that came in between. It does so too
+        if one of them has taken away the same file, so who takes files away says 0: `attempt` is
+        then run again after any commit.
     """
     storage.demand_writable()
     for number in range(_ATTEMPTS):
         table = open_table(storage, name)
         marks = [Transaction(key, table.version() + 1) for key in keys]
         try:
-            return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
+            return attempt(
+                table, CommitProperties(app_transactions=marks, max_commit_retries=retries)
+            )
         except CommitFailedError as error:
             if "Unsupported table features" in str(error):
                 raise Damaged(

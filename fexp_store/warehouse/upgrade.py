@@ -162,7 +162,7 @@ def _files(storage: Storage, folder: str, advance: Advance) -> tuple[int, int]:
                 tables.commit(storage, folder, table, needed, properties, removed)
             return [row["bytes"] for row in old]
 
-        sizes = tables.serialised(storage, folder, [_KEY], attempt)
+        sizes = tables.serialised(storage, folder, [_KEY], attempt, retries=0)
         if len(written) > len(sizes):  # another writer took a file away meanwhile
             tables.discard(storage, folder, [part.path for part in written])
     return len(sizes), sum(sizes)
