@@ -33,8 +33,9 @@ def forget(storage: Storage, run_ids: Collection[str]) -> None:
     with tables.uncommitted(storage, "runs") as written:
 
         def attempt(table: DeltaTable, properties: CommitProperties) -> None:
-            tables.discard(storage, "runs", [part.path for part in written])  # of an attempt before
-            written.clear()
+            if written:  # in an attempt before
+                tables.discard(storage, "runs", [part.path for part in written])
+                written.clear()
             live, changed = tables.files(table), []
             for path in live["path"]:
                 rows = pl.DataFrame(parts.read(storage, f"runs/{path}"))
