@@ -20,7 +20,6 @@ from deltalake import DeltaTable, write_deltalake
 from support.bare import bare
 from support.damage import flip, random_bit
 from support.older import ADDED, make_older
-from support.read_only import as_reader, read_only
 from support.writing import Fexp
 
 from fexp_store import Conflict, Warehouse
@@ -357,15 +356,3 @@ def test_the_command_says_what_it_did(fexp: Fexp, older: Warehouse) -> None:
     again = fexp("-w", older.location, "upgrade", "-f", "json")
     assert (again.returncode, json.loads(again.stdout)) == (0, [])
     assert "nothing is to be done" in again.stderr
-
-
-@pytest.mark.slow
-def test_a_warehouse_that_can_only_be_read_is_refused_in_one_sentence(older: Warehouse) -> None:
-    before = logs(older.location)
-    command = [sys.executable, "-m", "fexp_store.cli", "-w", older.location, "upgrade"]
-    with read_only(Path(older.location)):
-        done = subprocess.run([*as_reader(), *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "can only be read" in done.stderr
-    assert logs(older.location) == before
