@@ -12,6 +12,7 @@ from fexp_store.cli import (
     status,
     stimuli,
     study,
+    upgrade,
     verify,
     warehouse,
 )
@@ -21,6 +22,7 @@ for module in (
     warehouse,
     status,
     verify,
+    upgrade,
     stimuli,
     study,
     networks,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from fexp_store.cli.app import messages, open_warehouse
@@ -26,7 +28,8 @@ def status(
 
     Names, sizes and the small tables are looked at, activations are not read. A layer is damaged
     if a file of it is gone or has another size. Files are foreign that another program wrote, and
-    unverified that were never hashed on this machine.
+    unverified that were never hashed on this machine. As a table, columns that say nothing (no file
+    is damaged, each layer is complete) are left out; the other formats have all.
 
     Examples
     --------
@@ -38,14 +41,36 @@ def status(
 
     wh = open_warehouse(ctx)
     found = look(wh.storage)
-    print_frame(found.kinds if kinds else found.layers, output_format)
+    layers = _telling(found.layers) if output_format is Format.table else found.layers
+    print_frame(found.kinds if kinds else layers, output_format)
     for sentence in found.broken.values():
         messages.print(sentence, style="yellow", markup=False)
     size = sum(found.kinds["bytes"])
     upgrade = " (fexp upgrade makes it newer)" if found.upgradable else ""
-    messages.print(f"{wh.location}: format {found.format_version}{upgrade}, {size / 1e6:.1f} MB.")
+    messages.print(
+        f"{wh.location}: format {found.format_version}{upgrade}, {size / 1e6:.1f} MB, "
+        f"{_verified(found.verified)}"
+    )
     orphans = found.kinds.filter(kind="orphans")
     for files, size in orphans.select("files", "bytes").iter_rows():
         messages.print(f"{files} files of {size / 1e6:.1f} MB belong to no table: fexp vacuum.")
     if found.layers["damaged"].sum() or found.broken:
         messages.print("Something is damaged: fexp verify", style="yellow")
+
+
+def _telling(layers: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what is the same where nothing is wrong, so that it fits a terminal."""
+    dull = [name for name in ("damaged", "foreign", "unverified") if not layers[name].sum()]
+    if (layers["files"] == 1).all():
+        dull.append("files")
+    if (layers["state"] == "complete").all():
+        dull.append("stored")
+    size = (pl.col("bytes") / 1e6).round(1).alias("MB")
+    names = ["MB" if name == "bytes" else name for name in layers.columns if name not in dull]
+    return layers.with_columns(size).select(names)
+
+
+def _verified(when: datetime | None) -> str:
+    if when is None:
+        return "never verified by you on this machine: fexp verify"
+    return f"verified on {when.astimezone():%Y-%m-%d %H:%M}."

@@ -12,7 +12,7 @@ from fexp_store.outputs import MARKER
 from fexp_store.warehouse import tables
 from fexp_store.warehouse.storage import Storage, storage_of
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def create(path: str | Path) -> Storage:
@@ -53,9 +53,15 @@ def create(path: str | Path) -> Storage:
     return storage
 
 
-def mark(storage: Storage) -> None:
-    """Write the marker, by which a directory is a warehouse of this version's format."""
-    marker = {"format_version": FORMAT_VERSION, "warehouse_id": str(uuid.uuid4())}
+def mark(storage: Storage, warehouse_id: str | None = None) -> None:
+    """Write the marker, by which a directory is a warehouse of this version's format.
+
+    Parameters
+    ----------
+    warehouse_id : str, optional
+        The id that it has; a new one by default.
+    """
+    marker = {"format_version": FORMAT_VERSION, "warehouse_id": warehouse_id or str(uuid.uuid4())}
     storage.write(MARKER, json.dumps(marker, indent=2).encode() + b"\n")
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
+from fexp_store.warehouse.verify.verify import last_verified
 
 _PLACE = list(Place._fields)
 
@@ -37,6 +39,8 @@ class Status:
     format_version : int
     upgradable : bool
         Whether ``fexp upgrade`` would make it newer.
+    verified : datetime or None
+        When this user last found everything right on this machine.
     broken : dict of str to str
         Sentences on tables that cannot be read, by name.
     """
@@ -45,6 +49,7 @@ class Status:
     kinds: pl.DataFrame
     format_version: int
     upgradable: bool
+    verified: datetime | None
     broken: dict[str, str]
 
 
@@ -60,6 +65,7 @@ def status(storage: Storage) -> Status:
         _kinds(storage),
         format_version,
         format_version < root.FORMAT_VERSION,
+        last_verified(storage),
         found.broken,
     )
 

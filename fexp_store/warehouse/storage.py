@@ -8,8 +8,8 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
@@ -65,9 +65,12 @@ class LocalStorage:
     ----------
     location : str
         Absolute; what people are told.
+    held : bool
+        Whether this process keeps everybody else from `writing`, as `alone` gives it.
     """
 
     location: str
+    held: bool = False
 
     def uri(self, path: str = "") -> str:
         """Return how DuckDB, Delta and people name a path."""
@@ -117,11 +120,19 @@ class LocalStorage:
         self.signature(path)
         return pa.OSFile(self.uri(path))
 
-    def write(self, path: str, content: bytes) -> None:
-        """Write a whole file so that readers see the old content or the new, never a part."""
+    def write(self, path: str, content: bytes, modified: int | None = None) -> None:
+        """Write a whole file so that readers see the old content or the new, never a part.
+
+        Parameters
+        ----------
+        modified : int, optional
+            The time that its `signature` says; now by default.
+        """
         with self.replacing(path) as temporary, Path(temporary).open("wb") as file:
             file.write(content)
             file.flush()
+            if modified is not None:
+                os.utime(file.fileno(), ns=(modified, modified))
             os.fsync(file.fileno())
 
     @contextmanager
@@ -197,11 +208,18 @@ class LocalStorage:
 
     def writing(self) -> AbstractContextManager[None]:
         """Be one of those who write files that nothing names yet: `alone` waits for the end."""
+        if self.held:
+            return nullcontext()
         return locks.shared(str(self._target(_WRITERS)))
 
-    def alone(self, seconds: float, waiting: Callable[[], object]) -> AbstractContextManager[None]:
-        """Keep everybody out who is `writing`, in any process; see `locks.alone`."""
-        return locks.alone(str(self._target(_WRITERS)), seconds, waiting)
+    @contextmanager
+    def alone(self, seconds: float, waiting: Callable[[], object]) -> Iterator[LocalStorage]:
+        """Keep everybody out who is `writing`, in any process; see `locks.alone`.
+
+        Through the storage that this gives one can write nevertheless.
+        """
+        with locks.alone(str(self._target(_WRITERS)), seconds, waiting):
+            yield replace(self, held=True)
 
     def names(self, path: str = "") -> list[str]:
         """Return the sorted names of what a folder holds; none if it is not there."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, reduce
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -119,7 +120,9 @@ def read(storage: Storage, name: str) -> pl.DataFrame:
     frames = [pl.DataFrame(schemas.tables()[name].arrow.empty_table())]
     for file in files(table).iter_rows(named=True):
         part = parts.read(storage, f"{name}/{file['path']}")
-        frames.append(pl.DataFrame(_with_all_columns(name, part, file)))
+        values = {key: file[key] for key in schemas.tables()[name].partition_by}
+        rows = with_all_columns(name, schemas.tables()[name].arrow, part, values)
+        frames.append(pl.DataFrame(rows))
     return pl.concat(frames)
 
 
@@ -263,18 +266,29 @@ def serialised(
     name: str,
     keys: Sequence[str],
     attempt: Callable[[DeltaTable, CommitProperties], Result],
+    *,
+    retries: int = _ATTEMPTS,
 ) -> Result:
     """Run a check and a commit such that no other commit under one of `keys` comes in between.
 
     Delta Lake refuses a commit whose application transaction another writer has used since the
     table was read; `attempt` is then run again on the newer table.
+
+    Parameters
+    ----------
+    retries : int
+        How often the library may put a commit behind others that came in between. It does so too
+        if one of them has taken away the same file, so who takes files away says 0: `attempt` is
+        then run again after any commit.
     """
     storage.demand_writable()
     for number in range(_ATTEMPTS):
         table = open_table(storage, name)
         marks = [Transaction(key, table.version() + 1) for key in keys]
         try:
-            return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
+            return attempt(
+                table, CommitProperties(app_transactions=marks, max_commit_retries=retries)
+            )
         except CommitFailedError as error:
             if "Unsupported table features" in str(error):
                 raise Damaged(
@@ -341,19 +355,26 @@ def _write(storage: Storage, name: str, data: pa.Table) -> Iterator[Part]:
             yield parts.write(storage, name, rows.schema, rows.to_batches(_GROUP_ROWS), values)
 
 
-def _with_all_columns(name: str, part: pa.Table, file: Mapping[str, Any]) -> pa.Table:
-    """Add what is not in a file of a table: partition values, and columns of later versions."""
-    schema = schemas.tables()[name]
+def with_all_columns(
+    name: str, schema: pa.Schema, part: pa.Table, values: Mapping[str, Any]
+) -> pa.Table:
+    """Add what is not in a file of a table: partition values, and columns of later versions.
+
+    Raises
+    ------
+    Damaged
+        If it has columns of other types, or nulls where there are none.
+    """
     columns = []
-    for field in schema.arrow:
-        if field.name in schema.partition_by:
-            columns.append(pa.repeat(pa.scalar(file[field.name], field.type), part.num_rows))
+    for field in schema:
+        if field.name in values:
+            columns.append(pa.repeat(pa.scalar(values[field.name], field.type), part.num_rows))
         elif field.name in part.column_names:
             columns.append(part[field.name])
         else:
             columns.append(pa.nulls(part.num_rows, field.type))
     try:
-        return pa.table(columns, names=schema.arrow.names).cast(schema.arrow)
+        return pa.table(columns, names=schema.names).cast(schema)
     except (ValueError, TypeError, pa.ArrowException) as error:
         said = " ".join(str(error).split())
         raise Damaged(
@@ -367,12 +388,24 @@ def _delta_schema(name: str) -> Schema:
     return Schema.from_arrow(schemas.tables()[name].arrow)
 
 
-def _add_columns(table: DeltaTable, name: str) -> None:
-    """Give a table of an earlier version the columns that it lacks."""
+def complete(storage: Storage, name: str) -> int:
+    """Make a table of ours if it is not there, and the columns that it lacks; return how many.
+
+    Raises
+    ------
+    Damaged
+        If it is missing that was always there, or the others are not its columns.
+    """
+    return serialised(storage, name, [], lambda table, _: _add_columns(table, name))
+
+
+def _add_columns(table: DeltaTable, name: str) -> int:
+    """Give a table of an earlier version the columns that it lacks; return how many."""
     check_columns(table, name)
     found = {field.name for field in table.schema().fields}
     if lacking := [field for field in _delta_schema(name).fields if field.name not in found]:
         table.alter.add_columns(lacking)
+    return len(lacking)
 
 
 def _create(storage: Storage, name: str) -> None:
@@ -402,8 +435,13 @@ def create_at(
 def log_version(storage: Storage, path: str) -> int:
     """Return the newest version of the table in a folder; -1 if there is none to be read."""
     try:
-        entries = storage.log(path)
+        found = commits(storage, path)
     except Damaged:
         return -1
-    commits = [int(x[:20]) for x in entries if _COMMIT.fullmatch(x)]
-    return max(commits, default=-1)
+    return int(PurePosixPath(found[-1]).stem) if found else -1
+
+
+def commits(storage: Storage, path: str) -> list[str]:
+    """Return the paths of the commits of the table in a folder, from the oldest to the newest."""
+    names = storage.log(path)
+    return [f"{path}/_delta_log/{name}" for name in names if _COMMIT.fullmatch(name)]

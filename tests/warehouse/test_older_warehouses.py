@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from polars.testing import assert_frame_equal
 from support.bare import bare
+from support.older import ADDED, make_older
 from support.writing import write_photographs
 
 from fexp_store import Damaged, Warehouse, schemas
@@ -21,12 +20,6 @@ from fexp_store.stimuli.photographs.add import add_manifest
 from fexp_store.warehouse import runs, tables
 from fexp_store.warehouse.networks import registered
 
-ADDED = {
-    "stimuli": ["recipe", "licence", "citation"],
-    "networks": ["licence", "citation"],
-    "runs": ["key"],
-    "results/comparison": ["layer_a", "layer_b"],
-}
 TEXT = dict.fromkeys(("measure", "network_a", "network_b", "test", "sampled_by"), "x")
 COMPARISON = {"name": "set1", **TEXT, **dict.fromkeys(("replicates_a", "replicates_b"), 1)}
 COMPARISON |= {"n_a": 1, "n_b": 1, "p": 0.5}
@@ -36,25 +29,7 @@ COMPARISON |= {"n_a": 1, "n_b": 1, "p": 0.5}
 def older(own_copy: Warehouse) -> Warehouse:
     """A warehouse as an earlier version wrote it: without the columns and the table above."""
     store_comparison(own_copy, "1")
-    for name in set(tables.names()) - {"activations"}:
-        schema = schemas.tables()[name]
-        path = own_copy.storage.uri(name)
-        kept = [field for field in schema.arrow if field.name not in ADDED.get(name, [])]
-        stored = pa.table(tables.read(own_copy.storage, name).to_arrow())
-        rows = stored.select([field.name for field in kept])
-        if name == "runs":  # none has seen the table that was not there yet
-            seen = pl.Series(rows["input_versions"]).str.replace('"landmarks": 0, ', "").to_arrow()
-            rows = rows.set_column(
-                rows.column_names.index("input_versions"), "input_versions", [seen]
-            )
-        fields = [field.with_metadata({"comment": "As it was put then."}) for field in kept]
-        shutil.rmtree(path)
-        DeltaTable.create(path, pa.schema(fields), partition_by=list(schema.partition_by))
-        bare = pa.schema([field.remove_metadata() for field in kept])
-        write_deltalake(path, rows.cast(bare), mode="append")
-    shutil.rmtree(own_copy.storage.uri("landmarks"))
-    marker = Path(own_copy.location) / "warehouse.json"
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 1}))
+    make_older(own_copy)
     return Warehouse(own_copy.location)
 
 

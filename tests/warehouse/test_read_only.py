@@ -44,6 +44,7 @@ READING = {
 WRITING = {
     "index": ["index"],
     "vacuum": ["vacuum"],
+    "upgrade": ["upgrade"],
     "select": ["select", *PLACE],
     "decode": ["decode", *PLACE, "--units", "all", "--shuffles", "0"],
     "ingest": ["ingest", "--network", "dlib", "--layer", "conv5_1", "--stimuli", "set1"],

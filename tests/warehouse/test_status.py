@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from support.writing import Fexp
 
 from fexp_store import Warehouse
 from fexp_store.warehouse.status import Status, status
+from fexp_store.warehouse.verify.verify import verify
 
 HERE = pl.col("layer") == "conv4_3"
 
@@ -116,3 +118,28 @@ def test_the_command_says_it_in_json_and_names_what_is_wrong(
     assert "fexp verify" in done.stderr
     kinds = fexp("-w", own_copy.location, "status", "--kinds", "--format", "json")
     assert {"activations", "runs"} <= {kind["kind"] for kind in json.loads(kinds.stdout)}
+
+
+def test_when_all_was_found_right_here_is_said(own_copy: Warehouse, fexp: Fexp) -> None:
+    assert status(own_copy.storage).verified is None
+    said = fexp("-w", own_copy.location, "status").stderr
+    assert "never verified by you on this machine: fexp verify" in said
+    begun = datetime.now(UTC)
+    verify(own_copy.storage)
+    when = status(own_copy.storage).verified
+    assert when is not None
+    assert begun <= when <= datetime.now(UTC)
+    said = fexp("-w", own_copy.location, "status").stderr
+    assert f"verified on {when.astimezone():%Y-%m-%d %H:%M}." in said
+
+
+def test_where_all_is_right_the_table_fits_a_terminal(own_copy: Warehouse, fexp: Fexp) -> None:
+    verify(own_copy.storage)  # so that nothing is unverified
+    done = fexp("-w", own_copy.location, "status")
+    columns = done.stdout.split("\n")[1].split()
+    assert columns == ["network", "layer", "stimulus_set", "stimuli", "state", "MB"]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    (first, *_) = json.loads(fexp("-w", own_copy.location, "status", "-f", "json").stdout)
+    assert [*first] == status(own_copy.storage).layers.columns
+    file_of(own_copy).unlink()
+    assert {"stored", "damaged"} <= {*fexp("-w", own_copy.location, "status").stdout.split()}

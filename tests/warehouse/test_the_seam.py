@@ -86,6 +86,8 @@ ENGINES = {
     },
     "warehouse/parts.py": {
         "pq.ParquetFile(pa.BufferReader(content))",
+        "pq.ParquetFile(source)",
+        "storage.open(path)",
         "pq.ParquetWriter(pa.PythonFile(file, mode='w'))",
     },
     "warehouse/logs.py": {"pq.ParquetFile(storage.open(file))", "storage.open(file)"},

@@ -58,8 +58,8 @@ def test_a_directory_that_is_no_warehouse_is_said_to_be_none(tmp_path: Path) -> 
 
 def test_a_newer_format_is_refused(empty: Warehouse) -> None:
     marker = Path(empty.location) / "warehouse.json"
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 3}))
-    with pytest.raises(Damaged, match="has format 3 and this fexp-store reads up to 2"):
+    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format_version": 4}))
+    with pytest.raises(Damaged, match="has format 4 and this fexp-store reads up to 3"):
         Warehouse(empty.location)
 
 

@@ -44,7 +44,7 @@ def part_fault(storage: Storage, path: str, rows: int | None) -> str | None:
     try:
         source = storage.open(path)
         with source, pq.ParquetFile(source, page_checksum_verification=True) as file:
-            return _read(file, rows, lambda _batch: None)
+            return _read(file, rows, lambda batch: batch.validate(full=True))
     except (OSError, ValueError, FexpError, pa.ArrowException) as error:
         return f"{path} cannot be read as it was stored ({' '.join(str(error).split())})."
 

@@ -23,7 +23,7 @@ def take_out(storage: Storage, folder: str, paths: Collection[str]) -> None:
         if not live.is_empty():
             tables.commit(storage, folder, table, [], properties, list(_removals(table, live)))
 
-    tables.serialised(storage, folder, [_KEY], attempt)
+    tables.serialised(storage, folder, [_KEY], attempt, retries=0)
 
 
 def forget(storage: Storage, run_ids: Collection[str]) -> None:
@@ -33,6 +33,9 @@ def forget(storage: Storage, run_ids: Collection[str]) -> None:
     with tables.uncommitted(storage, "runs") as written:
 
         def attempt(table: DeltaTable, properties: CommitProperties) -> None:
+            if written:  # in an attempt before
+                tables.discard(storage, "runs", [part.path for part in written])
+                written.clear()
             live, changed = tables.files(table), []
             for path in live["path"]:
                 rows = pl.DataFrame(parts.read(storage, f"runs/{path}"))
@@ -47,7 +50,7 @@ def forget(storage: Storage, run_ids: Collection[str]) -> None:
                 tables.commit(storage, "runs", table, written, properties, list(removed))
 
         if run_ids:
-            tables.serialised(storage, "runs", [_KEY], attempt)
+            tables.serialised(storage, "runs", [_KEY], attempt, retries=0)
 
 
 def _removals(table: DeltaTable, live: pl.DataFrame) -> Iterator[RemoveAction]:
