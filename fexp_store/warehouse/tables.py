@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, reduce
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -269,19 +270,20 @@ def serialised(
     Delta Lake refuses a commit whose application transaction another writer has used since the
     table was read; `attempt` is then run again on the newer table.
     """
-    storage.demand_writable()
-    for number in range(_ATTEMPTS):
-        table = open_table(storage, name)
-        marks = [Transaction(key, table.version() + 1) for key in keys]
-        try:
-            return attempt(table, CommitProperties(app_transactions=marks, max_commit_retries=100))
-        except CommitFailedError as error:
-            if "Unsupported table features" in str(error):
-                raise Damaged(
-                    f"Another Delta client made the table {name} such that it cannot be written to "
-                    f"({error}); drop the feature there."
-                ) from error
-            time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (not a secret)
+    with storage.writing():
+        for number in range(_ATTEMPTS):
+            table = open_table(storage, name)
+            marks = [Transaction(key, table.version() + 1) for key in keys]
+            how = CommitProperties(app_transactions=marks, max_commit_retries=100)
+            try:
+                return attempt(table, how)
+            except CommitFailedError as error:
+                if "Unsupported table features" in str(error):
+                    raise Damaged(
+                        f"Another Delta client made the table {name} such that it cannot be "
+                        f"written to ({error}); drop the feature there."
+                    ) from error
+                time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (no secret)
     raise Damaged(f"The table {name} could not be committed to in {_ATTEMPTS} attempts.")
 
 
@@ -389,7 +391,7 @@ def create_at(
 ) -> None:
     """Create a table without rows in a folder, if there is none."""
     # A commit of no rows: DeltaTable.create would put the absolute path into the log.
-    with suppress(CommitFailedError):  # another process has made it
+    with storage.writing(), suppress(CommitFailedError):  # another process has made it
         write_deltalake(
             storage.table(path),
             columns.empty_table(),
@@ -402,8 +404,13 @@ def create_at(
 def log_version(storage: Storage, path: str) -> int:
     """Return the newest version of the table in a folder; -1 if there is none to be read."""
     try:
-        entries = storage.log(path)
+        found = commits(storage, path)
     except Damaged:
         return -1
-    commits = [int(x[:20]) for x in entries if _COMMIT.fullmatch(x)]
-    return max(commits, default=-1)
+    return int(PurePosixPath(found[-1]).stem) if found else -1
+
+
+def commits(storage: Storage, path: str) -> list[str]:
+    """Return the paths of the commits of the table in a folder, from the oldest to the newest."""
+    names = storage.log(path)
+    return [f"{path}/_delta_log/{name}" for name in names if _COMMIT.fullmatch(name)]
