@@ -10,7 +10,7 @@ import typer
 from fexp_store import Warehouse, schemas
 from fexp_store.cli.app import Settings, messages, open_warehouse
 from fexp_store.cli.output import Format, FormatOption, print_frame
-from fexp_store.warehouse.vacuum import SAFE_HOURS, orphans
+from fexp_store.warehouse.vacuum import SAFE_HOURS, find
 from fexp_store.warehouse.vacuum import vacuum as remove
 
 
@@ -56,24 +56,40 @@ def index(ctx: typer.Context) -> None:
 def vacuum(
     ctx: typer.Context,
     older_than: Annotated[
-        float, typer.Option(min=0, help="Hours; younger files may be about to be committed.")
+        float, typer.Option(min=0, help="Hours; files that changed or were taken out since stay.")
     ] = SAFE_HOURS,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the files.")] = False,
     output_format: FormatOption = Format.table,
 ) -> None:
-    """Delete files that killed commands left behind and no table names.
+    """Delete files that killed commands left behind, or that were taken out of a table.
 
-    Example:
+    It begins when no fexp is writing, and nothing is deleted that is or will be in a table. With
+    --older-than 0, queries that are running may miss what was just taken out; spill files, and
+    what other programs write, stay for a day all the same.
 
+    Examples
+    --------
         fexp vacuum --dry-run
+
+        fexp vacuum --older-than 0
     """
     wh = open_warehouse(ctx)
-    found = orphans(wh.storage, older_than) if dry_run else remove(wh.storage, older_than)
-    rows = [{"file": o.path, "bytes": o.bytes} for o in found]
+    found = (
+        find(wh.storage, older_than) if dry_run else remove(wh.storage, older_than, _say_waiting)
+    )
     schema = {"file": pl.String, "bytes": pl.Int64}
+    rows = [{"file": o.path, "bytes": o.bytes} for o in found.orphans]
     print_frame(pl.DataFrame(rows, schema=schema), output_format)
+    for sentence in found.spared.values():
+        messages.print(sentence, style="yellow", markup=False)
     done = "would be deleted" if dry_run else "were deleted"
-    messages.print(f"{len(found)} files of {sum(o.bytes for o in found) / 1e6:.1f} MB {done}.")
+    messages.print(
+        f"{len(rows)} files of {sum(o.bytes for o in found.orphans) / 1e6:.1f} MB {done}."
+    )
+
+
+def _say_waiting() -> None:
+    messages.print("Waiting for other processes to finish writing …")
 
 
 def log(ctx: typer.Context, output_format: FormatOption = Format.table) -> None:

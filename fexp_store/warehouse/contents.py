@@ -229,11 +229,15 @@ def _known(
 
 def _lost(storage: Storage, found: Contents) -> Iterator[str]:
     """Give the tables that are not there, though a run has seen them."""
+    if (runs := found.rows.get("runs")) is None:
+        return
     readable = (name for name in tables.names() if name not in found.broken)
-    absent = [n for n in readable if tables.may_be_missing(n) and not storage.log(n)]
-    if absent and "runs" in found.rows:
-        seen = [json.loads(text) for text in found.rows["runs"]["input_versions"].unique()]
+    if absent := [n for n in readable if tables.may_be_missing(n) and not storage.log(n)]:
+        seen = [json.loads(text) for text in runs["input_versions"].unique()]
         yield from (name for name in absent if any(v.get(name, -1) >= 0 for v in seen))
+    if unlogged := saved.unlogged(storage):
+        had = saved.finished(runs)
+        yield from (f"{saved.FOLDER}/{name}" for name in unlogged if name in had)
 
 
 def _absence(storage: Storage, file: str, name: str) -> str:

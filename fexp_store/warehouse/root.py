@@ -41,6 +41,7 @@ def create(path: str | Path) -> Storage:
             f"{storage.location} cannot become a warehouse{named}; choose an empty directory."
         )
     before = set(storage.files())
+    storage.make()
     try:
         tables.create_missing(storage)
         # The marker comes last: a directory is a warehouse only once its tables are there.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, Damaged
 from fexp_store.warehouse import parts, runs, space, tables
 from fexp_store.warehouse.questions import refusals
 from fexp_store.warehouse.storable import as_stored, storable
@@ -25,7 +27,29 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 def names(storage: Storage) -> list[str]:
     """Return the names that something is saved under; a folder of another name is none of ours."""
+    return [name for name in _folders(storage) if _has_log(storage, name)]
+
+
+def unlogged(storage: Storage) -> list[str]:
+    """Return the names of folders without a log: of saves that have begun, or it is lost."""
+    return [name for name in _folders(storage) if not _has_log(storage, name)]
+
+
+def finished(rows: pl.DataFrame) -> set[str]:
+    """Return the names under which a run has saved something, after the rows of ``runs``."""
+    ended = rows.filter(pl.col("seconds").is_not_null(), kind="query")
+    return {json.loads(key).get("name") for key in ended["key"]}
+
+
+def _folders(storage: Storage) -> list[str]:
     return [name for name in storage.folders(FOLDER) if _NAME.fullmatch(name)]
+
+
+def _has_log(storage: Storage, name: str) -> bool:
+    try:
+        return bool(storage.log(f"{FOLDER}/{name}"))
+    except Damaged:
+        return True
 
 
 def check(name: str) -> None:

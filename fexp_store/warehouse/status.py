@@ -142,10 +142,8 @@ def _stored(storage: Storage, units: Mapping[Place, int | None]) -> list[int | N
 
 
 def _kinds(storage: Storage) -> pl.DataFrame:
-    try:
-        orphans = {orphan.path for orphan in vacuum.orphans(storage, 0)}
-    except FexpError:  # of a table that cannot be read, it is not known what is one
-        orphans = set()
+    # A younger one may be of somebody who is writing.
+    orphans = {orphan.path for orphan in vacuum.find(storage).orphans}
     rows = [
         ("orphans" if path in orphans else _kind(path), now.size)
         for path, now in storage.signatures(storage.files()).items()

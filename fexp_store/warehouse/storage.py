@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -30,6 +31,9 @@ _LARGEST_RECORD = 64 << 20  # bytes of the marker, or of a record of this machin
 
 BESIDE_DATABASES = (".wal", ".wal.checkpoint", ".wal.recovery")
 """Endings of the files that DuckDB writes beside a database."""
+
+STAGED = re.compile(r".*(?:\.tmp|#[0-9]+)")
+"""Names in logs of what delta-rs and Spark write before a commit has its name."""
 
 # In paths that have these, delta-rs 1.6 finds no table, or another one (tried, each character).
 _UNNAMEABLE = re.compile(r"[\x00-\x1f\x7f\[\]^|\\\ud800-\udfff]|%[0-9A-Fa-f]{2}")
@@ -82,14 +86,18 @@ class LocalStorage:
         return self.uri(path)
 
     def log(self, path: str) -> list[str]:
-        """Return the names in the log of a table; none if there is no log.
+        """Return the names in the log of a table; none if there is no log, or a begun one only.
 
         Raises
         ------
         Damaged
             If there is a link, a pipe or a device, which Delta would follow or wait for.
         """
-        return self._plain(f"{path}/_delta_log")
+        return [x for x in self._plain(f"{path}/_delta_log") if not STAGED.fullmatch(x)]
+
+    def make(self) -> None:
+        """Make the folder, if it is not there."""
+        Path(self.location).mkdir(parents=True, exist_ok=True)
 
     def demand_writable(self) -> None:
         """Say at once that nothing can be written here.
@@ -294,9 +302,16 @@ class LocalStorage:
         self.signature(path)
         return file_sha256(self._path(path), advance)
 
-    def changed(self, path: str) -> float:
-        """Return when a file was changed last, in seconds since 1970."""
-        return self._path(path).stat().st_mtime
+    def now(self) -> int:
+        """Return the time by the clock of this disk, as in signatures: another one may be wrong.
+
+        Where nothing can be written, which only matters to who deletes, it is the machine's.
+        """
+        path = self.local("now")
+        if path is None:
+            return time.time_ns()
+        with TemporaryFile(dir=Path(path).parent) as file:
+            return os.fstat(file.fileno()).st_mtime_ns
 
     def delete(self, path: str) -> None:
         """Delete a file; one that is not there is no error."""

@@ -281,21 +281,20 @@ def serialised(
         if one of them has taken away the same file, so who takes files away says 0: `attempt` is
         then run again after any commit.
     """
-    storage.demand_writable()
-    for number in range(_ATTEMPTS):
-        table = open_table(storage, name)
-        marks = [Transaction(key, table.version() + 1) for key in keys]
-        try:
-            return attempt(
-                table, CommitProperties(app_transactions=marks, max_commit_retries=retries)
-            )
-        except CommitFailedError as error:
-            if "Unsupported table features" in str(error):
-                raise Damaged(
-                    f"Another Delta client made the table {name} such that it cannot be written to "
-                    f"({error}); drop the feature there."
-                ) from error
-            time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (not a secret)
+    with storage.writing():
+        for number in range(_ATTEMPTS):
+            table = open_table(storage, name)
+            marks = [Transaction(key, table.version() + 1) for key in keys]
+            how = CommitProperties(app_transactions=marks, max_commit_retries=retries)
+            try:
+                return attempt(table, how)
+            except CommitFailedError as error:
+                if "Unsupported table features" in str(error):
+                    raise Damaged(
+                        f"Another Delta client made the table {name} such that it cannot be "
+                        f"written to ({error}); drop the feature there."
+                    ) from error
+                time.sleep(random.uniform(0, 0.01 * min(number + 1, 10)))  # noqa: S311 (no secret)
     raise Damaged(f"The table {name} could not be committed to in {_ATTEMPTS} attempts.")
 
 
@@ -422,7 +421,7 @@ def create_at(
 ) -> None:
     """Create a table without rows in a folder, if there is none."""
     # A commit of no rows: DeltaTable.create would put the absolute path into the log.
-    with suppress(CommitFailedError):  # another process has made it
+    with storage.writing(), suppress(CommitFailedError):  # another process has made it
         write_deltalake(
             storage.table(path),
             columns.empty_table(),

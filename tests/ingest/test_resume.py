@@ -23,7 +23,7 @@ from fexp_store.ingest.preflight import Preflight, check_disk, preflight
 from fexp_store.networks import registry
 from fexp_store.networks.records import Options as Network
 from fexp_store.stimuli.photographs.add import add_manifest
-from fexp_store.warehouse.vacuum import orphans, vacuum
+from fexp_store.warehouse.vacuum import Found, find, vacuum
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_ctrl_c_ends_an_ingest_cleanly_and_the_next_goes_on(
     assert child.returncode == 130, words
     assert "run the same command to go on" in words
     assert "Traceback" not in words
-    assert orphans(empty.storage, 0) == []
+    assert find(empty.storage, 0).orphans == []
     stored = empty.frame("SELECT count(DISTINCT stimulus_id) FROM activations").item()
     assert 0 < stored < 120
     done = fexp(*arguments, "--batch-size", "1")
@@ -166,8 +166,8 @@ def test_vacuum_deletes_old_orphans_and_only_those(ready: Warehouse) -> None:
     for path in (orphan, temporary, *committed):
         os.utime(path, (day_ago, day_ago))
     old = {str(path.relative_to(ready.location)) for path in (orphan, temporary)}
-    assert {o.path for o in orphans(ready.storage)} == old
-    assert {o.path for o in vacuum(ready.storage)} == old
+    assert {o.path for o in find(ready.storage).orphans} == old
+    assert {o.path for o in vacuum(ready.storage).orphans} == old
     assert young.exists()
     assert sorted((Path(ready.location) / "activations").rglob("*.parquet")) == sorted(
         [*committed, young]
@@ -176,4 +176,4 @@ def test_vacuum_deletes_old_orphans_and_only_those(ready: Warehouse) -> None:
     assert again.frame(
         "SELECT layer, sum(activation) FROM activations GROUP BY ALL ORDER BY 1"
     ).equals(expected)
-    assert vacuum(ready.storage) == []
+    assert vacuum(ready.storage) == Found([], {})
