@@ -10,7 +10,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from fexp_store.causes import cause_of_machine
+from fexp_store.causes import cause_of_machine, sentence
 from fexp_store.errors import BadInput, Damaged, FexpError
 from fexp_store.warehouse import scans
 from fexp_store.warehouse.plans import explained
@@ -47,9 +47,14 @@ def ask(
 
 @contextmanager
 def damage() -> Iterator[None]:
-    """Turn what a catalog says in the place of rows that cannot be read into Damaged."""
+    """Turn what a catalog says in the place of rows that cannot be read into Damaged.
+
+    A file may also go, or the disk fail, while a query runs.
+    """
     try:
         yield
+    except duckdb.IOException as error:
+        raise FexpError(sentence(error)) from error
     except (duckdb.InvalidInputException, OSError) as error:  # the latter from a stream
         if (said := scans.sentence(str(error))) is None:
             raise
