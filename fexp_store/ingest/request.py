@@ -13,7 +13,7 @@ from fexp_store.errors import Conflict, NotFound
 from fexp_store.ingest.plan import Piece, Plan
 from fexp_store.options import Count, record
 from fexp_store.stimuli.sets import read_set
-from fexp_store.warehouse import Warehouse, tables
+from fexp_store.warehouse import Warehouse, delta
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
@@ -105,7 +105,7 @@ def prepare(
         _check_stored_alike(wh, row, layers, stimulus_set, options)
     places = {Place(network, layer.name, stimulus_set): layer for layer in wanted}
     units = {place: layer.units for place, layer in places.items()}
-    stored = stored_ranges(wh.storage, tables.open_table(wh.storage, TABLE), units)
+    stored = stored_ranges(wh.storage, delta.open_table(wh.storage, TABLE), units)
     missing = {
         layer: grid.complement(stored.get(place, []), len(stimuli))
         for place, layer in places.items()

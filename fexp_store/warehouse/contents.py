@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged, FexpError
-from fexp_store.warehouse import checked, parts, saved, tables
+from fexp_store.warehouse import checked, delta, parts, saved, tables
 from fexp_store.warehouse.activations.foreign import COLUMNS, with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.place import Place
@@ -88,8 +88,8 @@ class Examined(NamedTuple):
 def versions(storage: Storage) -> dict[str, int]:
     """Return the newest version of every table, saved results too."""
     folders = [f"{saved.FOLDER}/{name}" for name in saved.names(storage)]
-    return tables.log_versions(storage) | {
-        folder: tables.log_version(storage, folder) for folder in folders
+    return delta.log_versions(storage) | {
+        folder: delta.log_version(storage, folder) for folder in folders
     }
 
 
@@ -107,10 +107,10 @@ def read(storage: Storage) -> Contents:
     for name in saved.names(storage):
         folder = f"{saved.FOLDER}/{name}"
         try:
-            table = tables.open_at(storage, folder)
+            table = delta.open_at(storage, folder)
             columns = pa.schema(table.schema().to_arrow())
             keys = tuple(table.metadata().partition_columns)
-            found.saved[folder] = Kept(columns, keys, tables.files(table))
+            found.saved[folder] = Kept(columns, keys, delta.files(table))
         except _READING as error:
             found.broken[folder] = _sentence(storage, folder, error)
     for name in list(_lost(storage, found)):
@@ -164,9 +164,9 @@ def signature(storage: Storage, folder: str) -> str:
 
 
 def _files(storage: Storage, name: str) -> pl.DataFrame:
-    if tables.may_be_missing(name) and not storage.log(name):
+    if delta.may_be_missing(name) and not storage.log(name):
         return pl.DataFrame(schema={"path": pl.String, "bytes": pl.Int64})
-    return tables.files(tables.open_table(storage, name))
+    return delta.files(delta.open_table(storage, name))
 
 
 def _rows(storage: Storage, name: str, files: pl.DataFrame) -> pl.DataFrame:
@@ -231,8 +231,8 @@ def _lost(storage: Storage, found: Contents) -> Iterator[str]:
     """Give the tables that are not there, though a run has seen them."""
     if (runs := found.rows.get("runs")) is None:
         return
-    readable = (name for name in tables.names() if name not in found.broken)
-    if absent := [n for n in readable if tables.may_be_missing(n) and not storage.log(n)]:
+    readable = (name for name in delta.names() if name not in found.broken)
+    if absent := [n for n in readable if delta.may_be_missing(n) and not storage.log(n)]:
         seen = [json.loads(text) for text in runs["input_versions"].unique()]
         yield from (name for name in absent if any(v.get(name, -1) >= 0 for v in seen))
     if unlogged := saved.unlogged(storage):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fexp_store.errors import BadInput, Conflict, Damaged, NotFound
 from fexp_store.outputs import MARKER
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta
 from fexp_store.warehouse.storage import Storage, storage_of
 
 FORMAT_VERSION = 3
@@ -43,7 +43,7 @@ def create(path: str | Path) -> Storage:
     before = set(storage.files())
     storage.make()
     try:
-        tables.create_missing(storage)
+        delta.create_missing(storage)
         # The marker comes last: a directory is a warehouse only once its tables are there.
         mark(storage)
     except Exception:  # a full disk, for one
@@ -115,5 +115,5 @@ def is_warehouse(path: str | Path) -> bool:
 
 def _strangers(storage: Storage) -> list[str]:
     # Tables without a marker are what an interrupted `fexp init` leaves: it may simply go on.
-    ours = {"README.md", *(name.split("/")[0] for name in tables.names())}
+    ours = {"README.md", *(name.split("/")[0] for name in delta.names())}
     return [n for n in storage.names() if not n.startswith(".") and n not in ours]

@@ -18,7 +18,7 @@ import polars as pl
 
 from fexp_store import schemas
 from fexp_store.version import __version__
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta, tables
 from fexp_store.warehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def begin(storage: Storage, kind: str, key: Mapping[str, Any], options: Mapping[
         "kind": kind,
         "parameters": json.dumps(parameters, sort_keys=True),
         "key": key_text(key),
-        "input_versions": json.dumps(tables.log_versions(storage)),
+        "input_versions": json.dumps(delta.log_versions(storage)),
         "software": json.dumps(_software()),
         "git_commit": _git_commit(),
         "started": datetime.now(UTC),

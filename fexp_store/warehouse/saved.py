@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema
 
 from fexp_store.errors import BadInput, Damaged
-from fexp_store.warehouse import parts, runs, space, tables
+from fexp_store.warehouse import commits, delta, parts, runs, space
 from fexp_store.warehouse.questions import refusals
 from fexp_store.warehouse.storable import as_stored, storable
 from fexp_store.warehouse.storage import Storage
@@ -76,17 +76,17 @@ def write(storage: Storage, name: str, run_id: str, reader: pa.RecordBatchReader
     if first is None:
         return False
     if storage.log(folder):  # before the rest is computed
-        _check_columns(tables.open_at(storage, folder), name, whole)
-    with tables.uncommitted(storage, folder) as written:
+        _check_columns(delta.open_at(storage, folder), name, whole)
+    with commits.uncommitted(storage, folder) as written:
         stored = chain([first], batches)
         written.append(parts.write(storage, folder, schema, stored, {"run_id": run_id}))
-        tables.create_at(storage, folder, whole, ["run_id"])
+        delta.create_at(storage, folder, whole, ["run_id"])
 
         def attempt(table: DeltaTable, properties: CommitProperties) -> None:
             _check_columns(table, name, whole)
-            tables.commit(storage, folder, table, written, properties)
+            commits.commit(storage, folder, table, written, properties)
 
-        tables.serialised(storage, folder, [], attempt)
+        commits.serialised(storage, folder, [], attempt)
     return True
 
 

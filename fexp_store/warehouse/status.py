@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from fexp_store.errors import FexpError
-from fexp_store.warehouse import contents, root, tables, vacuum
+from fexp_store.warehouse import contents, delta, root, vacuum
 from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.place import Place
@@ -130,7 +130,7 @@ def _units(found: contents.Contents, place: Place) -> int | None:
 
 def _stored(storage: Storage, units: Mapping[Place, int | None]) -> list[int | None]:
     """Stimuli of each place that are stored; None where its files do not tell."""
-    table = tables.open_table(storage, TABLE) if units else None
+    table = delta.open_table(storage, TABLE) if units else None
     counts: list[int | None] = []
     for place, n_units in units.items():
         ranges = None

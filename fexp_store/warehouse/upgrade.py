@@ -19,7 +19,7 @@ from fexp_store import schemas
 from fexp_store.errors import Damaged
 from fexp_store.outputs import MARKER
 from fexp_store.progress import Advance, Started, silent
-from fexp_store.warehouse import catalog, contents, parts, root, space, tables
+from fexp_store.warehouse import catalog, commits, contents, delta, parts, root, space, tables
 from fexp_store.warehouse.actions import named
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.checked import REMEDY
@@ -147,10 +147,10 @@ def _files(storage: Storage, folder: str, advance: Advance) -> tuple[int, int]:
     this is tried again.
     """
     new: dict[str, Part] = {}
-    with tables.uncommitted(storage, folder) as written:
+    with commits.uncommitted(storage, folder) as written:
 
         def attempt(table: DeltaTable, properties: CommitProperties) -> list[int]:
-            old, keys = _unnamed(folder, tables.files(table)), table.metadata().partition_columns
+            old, keys = _unnamed(folder, delta.files(table)), table.metadata().partition_columns
             for row in old:
                 if row["path"] not in new:
                     new[row["path"]] = _again(storage, folder, table, row)
@@ -158,13 +158,13 @@ def _files(storage: Storage, folder: str, advance: Advance) -> tuple[int, int]:
                     advance(row["bytes"])
             if old:
                 needed = [new[row["path"]] for row in old]
-                removed = [tables.removal(row, keys) for row in old]
-                tables.commit(storage, folder, table, needed, properties, removed)
+                removed = [commits.removal(row, keys) for row in old]
+                commits.commit(storage, folder, table, needed, properties, removed)
             return [row["bytes"] for row in old]
 
-        sizes = tables.serialised(storage, folder, [_KEY], attempt, retries=0)
+        sizes = commits.serialised(storage, folder, [_KEY], attempt, retries=0)
         if len(written) > len(sizes):  # another writer took a file away meanwhile
-            tables.discard(storage, folder, [part.path for part in written])
+            commits.discard(storage, folder, [part.path for part in written])
     return len(sizes), sum(sizes)
 
 
@@ -189,7 +189,7 @@ def _again(storage: Storage, folder: str, table: DeltaTable, row: Mapping[str, A
 def _entries(storage: Storage, folder: str) -> int:
     """Take the place of a table out of its log, where the commit that made it names that."""
     count = 0
-    for path in tables.commits(storage, folder):
+    for path in delta.commits(storage, folder):
         content = storage.read(path)
         lines = content.split(b"\n")
         without = b"\n".join(_without_place(line, folder) for line in lines)

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from fexp_store.errors import BadInput, Damaged, FexpError
-from fexp_store.warehouse import saved, tables
+from fexp_store.warehouse import delta, saved, tables
 from fexp_store.warehouse.actions import parse
 from fexp_store.warehouse.storage import STAGED, Signature, Storage
 from fexp_store.warehouse.verify import logs
@@ -76,7 +76,7 @@ def find(storage: Storage, older_than_hours: float = SAFE_HOURS) -> Found:
     age = _Ages(storage.now(), older_than_hours)
     there = storage.signatures(storage.files())
     saves = [*saved.names(storage), *saved.unlogged(storage)]
-    folders = [*tables.names(), *(f"{saved.FOLDER}/{name}" for name in saves)]
+    folders = [*delta.names(), *(f"{saved.FOLDER}/{name}" for name in saves)]
     old: dict[str, str | None] = {}
     for path, now in there.items():
         table = next((folder for folder in folders if path.startswith(f"{folder}/")), None)
@@ -137,18 +137,18 @@ class _Ages:
 
 def _needed(storage: Storage, folder: str, there: Mapping[str, Signature], age: _Ages) -> set[str]:
     """Return the files that a table needs; Damaged if its log does not tell."""
-    if folder not in tables.names() and not storage.log(folder):
+    if folder not in delta.names() and not storage.log(folder):
         if PurePosixPath(folder).name in saved.finished(tables.read(storage, "runs")):
             raise Damaged("Its log is missing.")
         return set()  # of a first save, which was interrupted
     for fault in logs.faults(storage, folder):
         raise Damaged(fault.fault)
-    live = tables.files(tables.open_at(storage, folder))["path"]
+    live = delta.files(delta.open_at(storage, folder))["path"]
     needed = {f"{folder}/{path}" for path in live}
     gone = needed - there.keys()
     if gone := gone - storage.signatures(gone).keys():
         raise Damaged(f"{min(gone)} is missing.")  # or its name in the log is another one
-    for commit in tables.commits(storage, folder):
+    for commit in delta.commits(storage, folder):
         if commit not in there or age.younger(there[commit]):
             actions = parse(storage.read(commit))
             removed = (unquote(action["path"]) for name, action in actions if name == "remove")

@@ -15,7 +15,7 @@ from fexp_store.ingest import Options, ingest, prepare
 from fexp_store.ingest.explain import explain
 from fexp_store.ingest.write import Writer
 from fexp_store.stimuli.photographs.add import add_manifest
-from fexp_store.warehouse import checked, tables
+from fexp_store.warehouse import checked, delta
 from fexp_store.warehouse.activations.commit import commit
 from fexp_store.warehouse.place import Place
 
@@ -29,7 +29,7 @@ def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def files(wh: Warehouse) -> list[Path]:
     """The files that the log of activations names."""
-    named = tables.files(tables.open_table(wh.storage, "activations"))["path"]
+    named = delta.files(delta.open_table(wh.storage, "activations"))["path"]
     return [Path(wh.location) / "activations" / path for path in sorted(named)]
 
 
@@ -83,7 +83,7 @@ def test_only_batches_of_what_is_gone_are_run(ready: Warehouse) -> None:
 def test_a_fragment_that_was_taken_out_of_the_log_comes_back(ready: Warehouse) -> None:
     ingest(ready, "dlib", LAYERS, "set1")
     before = matrices(ready)
-    table = tables.open_table(ready.storage, "activations")
+    table = delta.open_table(ready.storage, "activations")
     table.delete("layer = 'conv4_3:pre'")
     assert ingest(ready, "dlib", LAYERS, "set1").fragments == 4
     after = matrices(ready)
@@ -130,10 +130,10 @@ def test_what_another_process_deletes_before_the_commit_is_not_committed(ready: 
     place = Place("dlib", "embedding", "set1")
     fragment = write_fragment(ready, np.zeros((24, 128), np.float32), 0, place)
     (Path(ready.location) / "activations" / fragment.path).unlink()
-    version = tables.log_version(ready.storage, "activations")
+    version = delta.log_version(ready.storage, "activations")
     with pytest.raises(Damaged, match="was deleted or changed before it was committed"):
         commit(ready.storage, [fragment])
-    assert tables.log_version(ready.storage, "activations") == version
+    assert delta.log_version(ready.storage, "activations") == version
 
 
 def test_what_an_ingest_has_written_need_not_be_hashed_again(ready: Warehouse) -> None:

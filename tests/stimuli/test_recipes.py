@@ -35,7 +35,7 @@ from fexp_store.stimuli.recipe import (
 from fexp_store.stimuli.sets import read_set, register, stimulus
 from fexp_store.study.file import read_study
 from fexp_store.study.sets import check_declared
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta, tables
 
 pytestmark = pytest.mark.slow
 
@@ -256,7 +256,7 @@ def test_a_set_rendered_before_recipes_were_stored_is_told_by_its_rows(empty: Wa
     make_set(empty, "faces", recipe)
     rows = tables.read(empty.storage, "stimuli").with_columns(recipe=pl.lit(None, pl.String))
     shutil.rmtree(empty.storage.uri("stimuli"))
-    tables.create_missing(empty.storage)
+    delta.create_missing(empty.storage)
     tables.append(empty.storage, "stimuli", rows)
     check_set(empty, "faces", recipe)
     for name, value in (("seed", 5), ("identities", 3), ("neutral", False), ("size", 64)):

@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from fexp_store import Warehouse, schemas
-from fexp_store.warehouse import saved, tables
+from fexp_store.warehouse import delta, saved, tables
 
 ADDED = {
     "stimuli": ["recipe", "licence", "citation"],
@@ -27,7 +27,7 @@ def make_older(wh: Warehouse) -> None:
 
     As then, each log begins with the place where its table was made.
     """
-    for name in (n for n in tables.names() if n != "activations"):
+    for name in (n for n in delta.names() if n != "activations"):
         schema = schemas.tables()[name]
         kept = [field for field in schema.arrow if field.name not in ADDED.get(name, [])]
         fields = [field.with_metadata({"comment": "As it was put then."}) for field in kept]

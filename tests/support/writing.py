@@ -13,7 +13,7 @@ from PIL import Image
 
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta
 from fexp_store.warehouse.activations import write
 from fexp_store.warehouse.activations.fragment import Fragment, Portion
 from fexp_store.warehouse.place import Place
@@ -71,6 +71,6 @@ def write_fragment(
 def state(wh: Warehouse) -> tuple[dict[str, int], set[Path]]:
     """What must not change when something is refused: Delta versions, and files of the tables."""
     files = {
-        p for name in tables.names() for p in Path(wh.storage.uri(name)).rglob("*") if p.is_file()
+        p for name in delta.names() for p in Path(wh.storage.uri(name)).rglob("*") if p.is_file()
     }
-    return tables.log_versions(wh.storage), files
+    return delta.log_versions(wh.storage), files

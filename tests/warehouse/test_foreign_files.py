@@ -21,7 +21,7 @@ from support.writing import write_fragment
 
 from fexp_store import Conflict, Damaged, FexpError, Warehouse
 from fexp_store.analyses.selectivity.select import Options, select
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta
 from fexp_store.warehouse.activations.adopt import adopt
 from fexp_store.warehouse.activations.commit import commit, stored_ranges
 from fexp_store.warehouse.place import Place
@@ -139,7 +139,7 @@ def test_nothing_is_missing_and_nothing_is_stored_again(
     rewritten: Warehouse, values: NDArray[np.float32]
 ) -> None:
     wh = rewritten
-    ranges = stored_ranges(wh.storage, tables.open_table(wh.storage, "activations"), {HERE: UNITS})
+    ranges = stored_ranges(wh.storage, delta.open_table(wh.storage, "activations"), {HERE: UNITS})
     assert ranges == {HERE: [(0, N)]}
     assert commit(wh.storage, [write_fragment(wh, values[6:12], 6, HERE)]) == []
     assert wh.put("other", "top", "faces", values[:, ::-1]).fragments == 0
@@ -177,7 +177,7 @@ def test_stimuli_that_were_taken_away_are_missing_and_come_back(
     found = wh.matrix(*HERE)
     assert found.stimuli["stimulus_id"].to_list() == left
     assert np.array_equal(found.values, values[left])
-    ranges = stored_ranges(wh.storage, tables.open_table(wh.storage, "activations"), {HERE: UNITS})
+    ranges = stored_ranges(wh.storage, delta.open_table(wh.storage, "activations"), {HERE: UNITS})
     assert ranges == {HERE: [(0, 3), (4, 8), (10, N)]}
     assert wh.put("other", "top", "faces", values[:, ::-1]).fragments == 2
     assert np.array_equal(wh.matrix("other", "top", "faces").values, values[:, ::-1])
@@ -226,7 +226,7 @@ def test_a_matrix_is_never_made_of_what_is_not_there_once(wh: Warehouse, case: s
 def test_small_tables_may_be_compacted_too(wh: Warehouse, values: NDArray[np.float32]) -> None:
     views = ("networks", "stimuli", "runs", "fragments")
     before = {view: wh.frame(f"FROM {view} ORDER BY ALL") for view in views}
-    for name in tables.names():
+    for name in delta.names():
         if name != "activations" and Path(wh.storage.uri(name)).exists():
             compact(table(wh, name))
     for view in views:

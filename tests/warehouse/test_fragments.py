@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.writing import state, write_fragment
 
 from fexp_store import BadInput, Warehouse
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta
 from fexp_store.warehouse.activations.commit import commit, discard
 from fexp_store.warehouse.activations.fragment import ContentId, Fragment, Portion
 from fexp_store.warehouse.activations.write import Held, write_portion
@@ -187,7 +187,7 @@ def test_concurrent_processes_store_every_activation_exactly_once(empty: Warehou
         str(p.relative_to(Path(empty.location) / "activations"))
         for p in (Path(empty.location) / "activations").rglob("*.parquet")
     }
-    named = tables.files(tables.open_table(empty.storage, "activations"))["path"]
+    named = delta.files(delta.open_table(empty.storage, "activations"))["path"]
     assert on_disk == set(named)
 
 

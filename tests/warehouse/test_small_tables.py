@@ -20,15 +20,15 @@ from support.rows import some_rows
 from support.writing import state
 
 from fexp_store import BadInput, Damaged, Warehouse, schemas
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta, tables
 
-SMALL = sorted(set(tables.names()) - {"activations"})
+SMALL = sorted(set(delta.names()) - {"activations"})
 RESULTS = "results/selectivity"
 
 
 def parts(wh: Warehouse, name: str) -> list[Path]:
     folder = Path(wh.location, name)
-    return [folder / path for path in tables.files(tables.open_table(wh.storage, name))["path"]]
+    return [folder / path for path in delta.files(delta.open_table(wh.storage, name))["path"]]
 
 
 def test_every_file_is_named_by_its_bytes_and_has_checksums_and_a_count(
@@ -47,7 +47,7 @@ def test_every_file_is_named_by_its_bytes_and_has_checksums_and_a_count(
             with pytest.raises(OSError, match="CRC"):
                 pq.read_table(pa.BufferReader(flipped), page_checksum_verification=True)
             seen += 1
-        counts = tables.files(tables.open_table(own_copy.storage, name))["rows"]
+        counts = delta.files(delta.open_table(own_copy.storage, name))["rows"]
         assert counts.null_count() == 0
         assert counts.sum() == tables.read(own_copy.storage, name).height
     assert seen >= 6

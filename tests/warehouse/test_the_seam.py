@@ -92,7 +92,7 @@ ENGINES = {
     },
     "warehouse/logs.py": {"pq.ParquetFile(storage.open(file))", "storage.open(file)"},
     "warehouse/runs.py": {"(checkout / '.git').exists()", "subprocess.run(command)"},
-    "warehouse/tables.py": {
+    "warehouse/delta.py": {
         "DeltaTable(storage.table(path))",
         "write_deltalake(storage.table(path))",
     },

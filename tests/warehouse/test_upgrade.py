@@ -18,12 +18,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from support.bare import bare
-from support.damage import flip, random_bit
 from support.older import ADDED, make_older
 from support.writing import Fexp
 
+from benchmarks.damage import flip, random_bit
 from fexp_store import Conflict, Warehouse
-from fexp_store.warehouse import contents, parts, root, tables
+from fexp_store.warehouse import commits, contents, delta, parts, root
 from fexp_store.warehouse.upgrade import upgrade
 from fexp_store.warehouse.verify.verify import verify
 
@@ -117,7 +117,7 @@ def test_all_is_verified_afterwards(older: Warehouse) -> None:
 
 def test_tables_and_columns_of_later_versions_are_there(older: Warehouse) -> None:
     upgrade(older.storage)
-    assert set(tables.names()) <= {*folders(older.location), "activations"}
+    assert set(delta.names()) <= {*folders(older.location), "activations"}
     for name, columns in ADDED.items():
         table = DeltaTable(older.storage.uri(name)).to_pyarrow_table()
         assert all(table[column].null_count == table.num_rows for column in columns)
@@ -255,7 +255,7 @@ def compact(stimuli: Path) -> None:
 def test_what_others_commit_meanwhile_stays(
     older: Warehouse, monkeypatch: pytest.MonkeyPatch, meanwhile: Meanwhile
 ) -> None:
-    stimuli, commit, done = Path(older.storage.uri("stimuli")), tables.commit, []
+    stimuli, commit, done = Path(older.storage.uri("stimuli")), commits.commit, []
     before = rows(older.location)["stimuli"]
 
     def later(storage: Any, folder: str, *more: Any) -> None:
@@ -263,7 +263,7 @@ def test_what_others_commit_meanwhile_stays(
             done.append(meanwhile(stimuli))
         commit(storage, folder, *more)
 
-    monkeypatch.setattr(tables, "commit", later)
+    monkeypatch.setattr(commits, "commit", later)
     upgrade(older.storage)
     assert len(done) == 1
     after = rows(older.location)["stimuli"]
@@ -271,7 +271,7 @@ def test_what_others_commit_meanwhile_stays(
     assert set(before) <= set(after)
     named = {path.name for path in stimuli.glob("part-*") if parts.digest_in(path.name)}
     assert named <= {path.name for path in live(older.location)}
-    monkeypatch.setattr(tables, "commit", commit)
+    monkeypatch.setattr(commits, "commit", commit)
     upgrade(older.storage)
     assert all(map(named_by_bytes, live(older.location)))
     assert rows(older.location)["stimuli"] == after

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from support.damage import HERE, files, flip
 from support.forked import Forked
 
+from benchmarks.damage import HERE, files, flip
 from fexp_store import BadInput, Warehouse
 from fexp_store.errors import Conflict
-from fexp_store.warehouse import saved, tables, vacuum
+from fexp_store.warehouse import commits, delta, saved, vacuum
 from fexp_store.warehouse.status import status
 from fexp_store.warehouse.vacuum import find
 from fexp_store.warehouse.verify import removal
@@ -136,7 +136,7 @@ def newest_commit(wh: Warehouse, table: str) -> Path:
 
 
 def by_repair(wh: Warehouse) -> None:
-    removal.take_out(wh.storage, "activations", tables.files(table(wh))["path"].to_list())
+    removal.take_out(wh.storage, "activations", delta.files(table(wh))["path"].to_list())
 
 
 def by_another_client(wh: Warehouse) -> None:
@@ -144,7 +144,7 @@ def by_another_client(wh: Warehouse) -> None:
 
 
 def table(wh: Warehouse) -> DeltaTable:
-    return tables.open_table(wh.storage, "activations")
+    return delta.open_table(wh.storage, "activations")
 
 
 @pytest.mark.parametrize("take_out", [by_repair, by_another_client])
@@ -332,8 +332,8 @@ def test_a_first_save_that_was_killed_is_neither_there_nor_lost(
     damaged: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "create_at", killed)  # after the file is written
-        patch.setattr(tables, "discard", killed)  # nobody is left to do this
+        patch.setattr(delta, "create_at", killed)  # after the file is written
+        patch.setattr(commits, "discard", killed)  # nobody is left to do this
         with pytest.raises(Killed):
             saved.save(damaged, "mine", "SELECT 1 AS x", {})
     (left,) = files(damaged, "results/saved/mine/**/*.parquet")
@@ -349,5 +349,5 @@ def test_a_table_of_which_the_first_commit_has_begun_is_made_again(damaged: Ware
     folder = Path(damaged.location, "results", "similarity", "_delta_log")
     (only,) = folder.iterdir()
     only.rename(folder / f"{only.name}#1")
-    assert tables.open_table(damaged.storage, "results/similarity").version() == 0
+    assert delta.open_table(damaged.storage, "results/similarity").version() == 0
     assert damaged.query("FROM similarity").height == 0

@@ -15,7 +15,7 @@ from support.writing import state, write_photographs
 
 from fexp_store import BadInput, Conflict, Damaged, NotFound, Warehouse, schemas
 from fexp_store.stimuli.photographs.add import add_manifest
-from fexp_store.warehouse import catalog, tables
+from fexp_store.warehouse import catalog, delta
 from fexp_store.warehouse.storage import inside
 
 QUESTION = """
@@ -26,7 +26,7 @@ FROM activations GROUP BY ALL ORDER BY ALL
 
 def test_every_stored_table_has_the_columns_of_its_schema(empty: Warehouse) -> None:
     for name, schema in schemas.tables().items():
-        table = tables.open_table(empty.storage, name)
+        table = delta.open_table(empty.storage, name)
         assert [f.name for f in table.schema().fields] == schema.arrow.names
         assert tuple(table.metadata().partition_columns) == schema.partition_by
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from fexp_store.errors import FexpError
-from fexp_store.warehouse import checked, networks, tables
+from fexp_store.warehouse import checked, delta, networks, tables
 from fexp_store.warehouse.activations.foreign import Ranges, with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId, stored_path
 from fexp_store.warehouse.activations.matrix import (
@@ -53,7 +53,7 @@ def adopt(storage: Storage) -> Adoption:
     or the activations were imported, values are compared; else they are taken as they are.
     """
     records = tables.read(storage, "fragments")
-    live = tables.files(tables.open_table(storage, TABLE))
+    live = delta.files(delta.open_table(storage, TABLE))
     foreign = with_ranges(storage, live.join(records, on="path", how="anti"))
     replaced = records.join(live, on="path", how="anti")
     rows, left = [], {}

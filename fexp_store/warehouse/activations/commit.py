@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fexp_store import schemas
 from fexp_store.errors import Damaged
-from fexp_store.warehouse import checked, tables
+from fexp_store.warehouse import checked, commits, delta, tables
 from fexp_store.warehouse.activations.foreign import with_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, Fragment, stored_path
 from fexp_store.warehouse.activations.grid import Range
@@ -47,7 +47,7 @@ def commit(storage: Storage, fragments: Sequence[Fragment]) -> list[Fragment]:
     units = {f.place: f.unit_stop for f in fragments}
 
     def attempt(table: DeltaTable, properties: CommitProperties) -> list[Fragment]:
-        live = _of(units, tables.files(table))
+        live = _of(units, delta.files(table))
         there = _are_there(storage, live)
         covered, lost = _ranges(storage, live.filter(there), units), live.filter(~there)
         fresh = [f for f in fragments if not _overlaps(f, covered)]
@@ -65,7 +65,7 @@ def commit(storage: Storage, fragments: Sequence[Fragment]) -> list[Fragment]:
 
     # One key per place: two commits to one place never pass each other unseen.
     keys = sorted(place.path for place in units)
-    fresh = tables.serialised(storage, TABLE, keys, attempt)
+    fresh = commits.serialised(storage, TABLE, keys, attempt)
     _check_there(storage, fresh)
     checked.remember(storage, {stored_path(f.path): f.sha256 for f in fresh})
     discard(storage, [fragment.path for fragment in fragments if fragment not in fresh])
@@ -74,7 +74,7 @@ def commit(storage: Storage, fragments: Sequence[Fragment]) -> list[Fragment]:
 
 def discard(storage: Storage, paths: Sequence[str]) -> None:
     """Delete fragment files, but never one that the log of ``activations`` names."""
-    tables.discard(storage, TABLE, paths)
+    commits.discard(storage, TABLE, paths)
 
 
 def stored_ranges(
@@ -94,18 +94,18 @@ def stored_ranges(
     Damaged
         If a stimulus is stored in part.
     """
-    live = _of(units, tables.files(table))
+    live = _of(units, delta.files(table))
     return _ranges(storage, live.filter(_are_there(storage, live)), units)
 
 
 def _of(places: Collection[Place], live: pl.DataFrame) -> pl.DataFrame:
-    """Return those rows of `tables.files` that are of some places."""
+    """Return those rows of `delta.files` that are of some places."""
     here = pl.DataFrame(list(places), schema=dict.fromkeys(Place._fields, pl.String), orient="row")
     return live.join(here, on=Place._fields, how="semi")
 
 
 def _are_there(storage: Storage, live: pl.DataFrame) -> pl.Series:
-    """Return of each row of `tables.files` whether the file is there with its size."""
+    """Return of each row of `delta.files` whether the file is there with its size."""
     files = [stored_path(path) for path in live["path"]]
     now = storage.signatures(files)
     sizes = zip(files, live["bytes"], strict=True)
@@ -148,7 +148,7 @@ def _remove_actions(
         place = Place(*(row[name] for name in Place._fields))
         range_ = (row["stimulus_start"], row["stimulus_stop"])
         if None in range_ or any(_overlaps(fragment, {place: [range_]}) for fragment in fragments):
-            yield tables.removal(row, Place._fields)
+            yield commits.removal(row, Place._fields)
 
 
 def _add_action(fragment: Fragment) -> AddAction:

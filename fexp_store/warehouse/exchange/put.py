@@ -12,7 +12,7 @@ import numpy as np
 
 from fexp_store.errors import Conflict, NotFound
 from fexp_store.options import plain
-from fexp_store.warehouse import networks, runs, space, tables
+from fexp_store.warehouse import delta, networks, runs, space, tables
 from fexp_store.warehouse.activations import grid
 from fexp_store.warehouse.activations.commit import commit, discard, stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId, Fragment, Portion
@@ -86,7 +86,7 @@ def put(
 def _store(this: _Import) -> Imported:
     """Compare what is stored, write what is not, and make it visible in one commit."""
     n_stimuli, n_units = len(this.images), this.given.n_units
-    table = tables.open_table(this.wh.storage, TABLE)
+    table = delta.open_table(this.wh.storage, TABLE)
     units = {this.place: n_units}
     stored = stored_ranges(this.wh.storage, table, units).get(this.place, [])
     missing = list(grid.pieces(n_units, grid.complement(stored, n_stimuli)))

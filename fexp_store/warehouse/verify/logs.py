@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fexp_store import schemas
 from fexp_store.errors import FexpError
-from fexp_store.warehouse import tables
+from fexp_store.warehouse import delta
 from fexp_store.warehouse.actions import Action, parse
 from fexp_store.warehouse.storage import Storage
 from fexp_store.warehouse.verify.fault import REPAIR, Fault, Kind
@@ -119,8 +119,8 @@ def _listed(storage: Storage, table: str, log: Log, *, checkpointed: bool) -> It
     """Compare what Delta reads, from checkpoints too, with what the commits say."""
     folder = f"{table}/_delta_log"
     try:
-        opened = tables.open_at(storage, table)
-        listed = tables.files(opened)
+        opened = delta.open_at(storage, table)
+        listed = delta.files(opened)
     except FexpError as error:
         if checkpointed:
             yield Fault(Kind.checkpoint, folder, str(error), REPAIR)

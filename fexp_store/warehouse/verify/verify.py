@@ -15,7 +15,7 @@ import polars as pl
 from fexp_store.errors import FexpError
 from fexp_store.outputs import MARKER
 from fexp_store.progress import Advance, Started, silent
-from fexp_store.warehouse import checked, contents, root, saved, tables
+from fexp_store.warehouse import checked, contents, delta, root, saved
 from fexp_store.warehouse.activations.fragment import TABLE
 from fexp_store.warehouse.catalog import FILE_NAME
 from fexp_store.warehouse.contents import Contents
@@ -123,7 +123,7 @@ def _remember(storage: Storage, when: datetime) -> None:
 
 def _tables(storage: Storage) -> list[str]:
     """Return the folders of tables that are there, or ought to be."""
-    ours = [n for n in tables.names() if storage.names(n) or not tables.may_be_missing(n)]
+    ours = [n for n in delta.names() if storage.names(n) or not delta.may_be_missing(n)]
     return [*ours, *(f"{saved.FOLDER}/{name}" for name in saved.names(storage))]
 
 
