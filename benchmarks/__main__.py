@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable
 
-from benchmarks import analyses, flips, ingest, kills, memory, query, study, write
+from benchmarks import analyses, flips, ingest, kills, layers, memory, query, study, write
 
 Part = Callable[[], None]
 
@@ -15,6 +15,7 @@ PARTS: dict[str, Part] = {
     "write": write.run,
     "ingest": ingest.run,
     "memory": memory.run,
+    "layers": layers.run,
     "kills": kills.run,
     "flips": flips.run,
     "query": query.run,

@@ -6,13 +6,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
-
-from benchmarks.setting import UNITS, add_photographs, new_warehouse, print_table
+from benchmarks.setting import add_photographs, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.ingest import Options, ingest
 from fexp_store.ingest.batches import batches
@@ -64,18 +62,17 @@ def run() -> None:
     )
 
 
-def bare_loop(wh: Warehouse, options: Options) -> None:
-    """Load the network, decode, run up to the layer, copy its output to an array, drop it."""
+def bare_loop(wh: Warehouse, options: Options, layers: Sequence[str] = (LAYER,)) -> None:
+    """Load the network, decode, run up to the last layer, copy the outputs, drop them."""
     net = registry.load(wh, registered(wh, "vgg"))
     device = choose(options.device, options.precision)
     module = device.place(net.module)
     rows = read_set(wh, "photographs").to_dicts()
-    paths = {LAYER: net.paths[LAYER]}
+    paths = {layer: net.paths[layer] for layer in layers}
     workers = options.workers or min(8, os.cpu_count() or 1)
     size = options.batch_size
     portions = (rows[first : first + size] for first in range(0, len(rows), size))
     for batch in batches(wh.storage, portions, net.preprocessing, workers):
-        room = torch.empty(len(batch), UNITS)
         with device.arithmetic():
             x = net.preprocessing.normalise(device.upload(batch))
-            run_layers(module, paths, x, lambda _, out, room=room: room.copy_(out.flatten(1)))
+            run_layers(module, paths, x, lambda _, out: out.clone())

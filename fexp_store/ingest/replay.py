@@ -56,10 +56,9 @@ class Replayed:
     seed : int
         Draws the same sample again while the same is stored.
     agreed, differed, not_run : int
-    differing : list of Fault
-        One for each file with activations that its network does not give; `repair` takes it out.
     faults : list of Fault
-        Those, and one for each reason why something could not be run again.
+        One for each file with activations that its network does not give, which `repair` takes
+        out, and one for each reason why something could not be run again.
     left_out : dict of str to int
         Files that nothing can be drawn of, by why.
     """
