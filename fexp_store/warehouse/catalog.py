@@ -223,6 +223,9 @@ def _store_listed(connection: duckdb.DuckDBPyConnection, found: Contents) -> Non
     """Store what is asked of files; asking for those of a table without a readable log fails."""
     _copy(connection, "listed", found.listed)
     _copy(connection, "foreign_files", found.foreign)
+    said = {name: scans.told(text) for name, text in found.broken.items()}
+    columns = {"table_name": list(said), "said": list(said.values())}
+    _copy(connection, "broken", pl.DataFrame(columns, dict.fromkeys(columns, pl.String)))
     asked = [name for name in found.listed.columns if name not in LISTED]
     arms = [f"SELECT {', '.join(asked)} FROM stored.listed"]
     types = dict.fromkeys(asked, "VARCHAR")

@@ -84,15 +84,20 @@ def failing(
         if name in known:
             columns.append(f"{quote(known[name])} AS {identifier(name)}")
         else:
-            faults.append(f"error({quote(_MARK + reason + ' ' * number)}) AS fault{number}")
+            faults.append(f"error({quote(told(reason) + ' ' * number)}) AS fault{number}")
             columns.append(f"fault{number}::{kind} AS {identifier(name)}")
-    faults.append(f"error({quote(_MARK + reason)}) AS fault")
+    faults.append(f"error({quote(told(reason))}) AS fault")
     source = f"(SELECT {', '.join(faults)})"
     return f"SELECT {', '.join(columns)} FROM {source} WHERE fault IS NULL"
 
 
+def told(reason: str) -> str:
+    """Return what an error in SQL says of damage."""
+    return _MARK + reason
+
+
 def sentence(said: str) -> str | None:
-    """Return the sentence of `failing` in what DuckDB said; None if it said something else."""
+    """Return the reason of `told` in what DuckDB said; None if it said something else."""
     _, mark, found = said.partition(_MARK)
     return found.strip() if mark else None
 

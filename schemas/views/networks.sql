@@ -1,5 +1,5 @@
 -- One row per registered network. One that is imported has the layers of which activations are
--- stored, in the order in which they came.
+-- stored, in the order in which they came; asking for it fails where the log does not tell.
 CREATE VIEW networks AS
 SELECT
     network,
@@ -20,11 +20,21 @@ SELECT
     any_value(citation) AS citation
 FROM stored.networks
 WHERE
-    architecture <> 'imported'
-    OR (network, layers ->> '$[0].name') IN (
-        SELECT (network, layer)
-        FROM stored.listed
-        WHERE table_name = 'activations'
-    )
+    CASE
+        WHEN architecture <> 'imported' THEN true
+        WHEN (
+            SELECT count(*) FROM stored.broken
+            WHERE table_name = 'activations'
+        ) > 0
+            THEN error((
+                SELECT said FROM stored.broken
+                WHERE table_name = 'activations'
+            ))
+        ELSE (network, layers ->> '$[0].name') IN (
+            SELECT (network, layer)
+            FROM stored.listed
+            WHERE table_name = 'activations'
+        )
+    END
 GROUP BY network
 ORDER BY network;
