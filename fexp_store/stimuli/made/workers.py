@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 from fexp_store.errors import FexpError
@@ -29,7 +30,8 @@ def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done
         If a process dies.
     """
     workers = max(1, min(len(tasks), os.cpu_count() or 1, MAX_WORKERS))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
         try:
             yield from pool.map(work, tasks)
         except BrokenProcessPool:
@@ -37,3 +39,15 @@ def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done
                 "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
                 "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
             ) from None
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that it works for is killed, which nothing else tells it."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
