@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from fexp_store.stimuli.made.workers import spread
+
 CODE = """
 import time
 from fexp_store.stimuli.made.workers import spread
 if __name__ == "__main__":
-    for _ in spread(time.sleep, [0, 0, 600, 600]):
-        print("done", flush=True)
+    with spread(time.sleep, [0, 0, 600, 600]) as done:
+        for _ in done:
+            print("done", flush=True)
 """
 
 
@@ -50,3 +53,13 @@ def runs(pid: int) -> bool:
 def fields(stat: str) -> list[str]:
     """The fields after the name, which may have spaces: state, parent, …"""
     return stat.rpartition(")")[2].split()
+
+
+def test_what_is_not_begun_when_the_block_ends_is_not_done(tmp_path: Path) -> None:
+    with spread(Path.touch, tasks(tmp_path)) as done:
+        next(done)
+    assert 0 < len(list(tmp_path.iterdir())) < 5000
+
+
+def tasks(folder: Path) -> list[Path]:
+    return [folder / str(number) for number in range(5000)]

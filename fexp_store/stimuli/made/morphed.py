@@ -88,11 +88,12 @@ def morph(wh: Warehouse, recipe: Morphing, started: Started) -> list[dict[str, A
     morphs: list[dict[str, Any]] = []
     marks: dict[str, Points] = {}
     between = partial(_between, wh.storage, roots)
-    for pair, faces in zip(pairs, spread(between, pairs), strict=True):
-        digests = [images.keep(wh.storage, picture) for picture, _points in faces]
-        marks |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
-        morphs += _rows(pair, steps, digests, source, len(morphs))
-        advance(recipe.levels)
+    with spread(between, pairs) as morphed:
+        for pair, faces in zip(pairs, morphed, strict=True):
+            digests = [images.keep(wh.storage, picture) for picture, _points in faces]
+            marks |= {digest: face[1] for digest, face in zip(digests, faces, strict=True)}
+            morphs += _rows(pair, steps, digests, source, len(morphs))
+            advance(recipe.levels)
     store.store(wh, marks)
     for row in rows.iter_rows(named=True):  # the ends stay readable without the source set's root
         images.keep(wh.storage, images.read_registered(wh.storage, row, roots))

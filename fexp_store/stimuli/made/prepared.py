@@ -52,15 +52,16 @@ def prepare(wh: Warehouse, recipe: Preparation, started: Started) -> list[dict[s
     work = partial(_prepare, wh.storage, images.roots(wh.storage), recipe)
     prepared: list[dict[str, Any]] = []
     moved: dict[str, Points] = {}
-    for row, (picture, marks) in zip(listed, spread(work, tasks), strict=True):
-        digest = images.keep(wh.storage, picture)
-        if len(marks):
-            moved[digest] = marks
-        origin = {"from_set": recipe.of, "from_sha256": row["image_sha256"]}
-        kept = {k: v for k, v in (row["attributes"] or {}).items() if k != ATTRIBUTE}
-        changed = {"image_sha256": digest, "file": None, "source": source}
-        prepared.append(own(row) | changed | {"attributes": kept | origin})
-        advance(1)
+    with spread(work, tasks) as done:
+        for row, (picture, marks) in zip(listed, done, strict=True):
+            digest = images.keep(wh.storage, picture)
+            if len(marks):
+                moved[digest] = marks
+            origin = {"from_set": recipe.of, "from_sha256": row["image_sha256"]}
+            kept = {k: v for k, v in (row["attributes"] or {}).items() if k != ATTRIBUTE}
+            changed = {"image_sha256": digest, "file": None, "source": source}
+            prepared.append(own(row) | changed | {"attributes": kept | origin})
+            advance(1)
     store.store(wh, moved)
     return prepared
 

@@ -96,14 +96,15 @@ def render(wh: Warehouse, recipe: Rendering, started: Started) -> list[dict[str,
     landmarks: dict[str, NDArray[np.float64]] = {}
     sittings = [Sitting(recipe.seed, i, recipe.intensity, look) for i in range(recipe.identities)]
     work = partial(render_expressions, expressions)
-    for sitting, faces in zip(sittings, spread(work, sittings), strict=True):
-        who, attributes = f"{recipe.seed}-{sitting.index:03d}", {ATTRIBUTE: sitting.to_json()}
-        for expression, (picture, points) in zip(expressions, faces, strict=True):
-            digest = images.keep(wh.storage, picture)
-            landmarks[digest] = points
-            row = stimulus(len(rows), digest, who, source, expression=expression)
-            rows.append(row | {"attributes": attributes})
-        advance(len(faces))
+    with spread(work, sittings) as rendered:
+        for sitting, faces in zip(sittings, rendered, strict=True):
+            who, attributes = f"{recipe.seed}-{sitting.index:03d}", {ATTRIBUTE: sitting.to_json()}
+            for expression, (picture, points) in zip(expressions, faces, strict=True):
+                digest = images.keep(wh.storage, picture)
+                landmarks[digest] = points
+                row = stimulus(len(rows), digest, who, source, expression=expression)
+                rows.append(row | {"attributes": attributes})
+            advance(len(faces))
     store.store(wh, landmarks)
     return rows
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import TypeVar
@@ -19,10 +20,12 @@ MAX_WORKERS = 3
 """A renderer takes about 0.5 GB, so that more could need more than 2 GB together."""
 
 
-def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
-    """Run `work` on each task, in order, in spawned processes.
+@contextmanager
+def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Iterator[Done]]:
+    """Run `work` on each task in spawned processes; give the results, in order.
 
-    VTK and torch each bring a copy of LLVM; in one process, whichever comes second can crash.
+    The processes end with the block, and what they have not begun is not done. VTK and
+    torch each bring a copy of LLVM; in one process, whichever comes second can crash.
 
     Raises
     ------
@@ -31,14 +34,16 @@ def spread(work: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done
     """
     workers = max(1, min(len(tasks), os.cpu_count() or 1, MAX_WORKERS))
     context = get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
-        try:
-            yield from pool.map(work, tasks)
-        except BrokenProcessPool:
-            raise FexpError(
-                "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
-                "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
-            ) from None
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    try:
+        yield pool.map(work, tasks)
+    except BrokenProcessPool:
+        raise FexpError(
+            "The renderer (VTK) crashed; see whether pyvista can draw on this machine: "
+            "python -c 'import pyvista; pyvista.Sphere().plot(off_screen=True)'"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:
