@@ -18,12 +18,15 @@ from support.writing import state, write_photographs
 
 from fexp_store import Warehouse
 from fexp_store.analyses import analysis
+from fexp_store.outputs import MARKER
 from fexp_store.stimuli.make import make_set
 from fexp_store.stimuli.recipe import Rendering
 from fexp_store.warehouse import place as places
+from fexp_store.warehouse import root
 
 ANALYSED = ("-n", "sim", "-l", "planted", "-s", "set1")
 LAYER = ("-n", "dlib", "-l", "conv4_3", "-s", "set1")
+MORPHS = ("--levels", "3")
 WRITING: dict[str, tuple[str, ...]] = {
     "init": ("-w", "new", "init"),
     "index": ("index",),
@@ -42,7 +45,17 @@ WRITING: dict[str, tuple[str, ...]] = {
     "categorize": ("categorize", *ANALYSED, "--morphs", "morphs"),
     "compare": ("compare", "sim:planted", "sim:other", "-s", "set1"),
     "stimuli render": ("stimuli", "render", "new", "--identities", "1"),
-    "stimuli morph": ("stimuli", "morph", "rendered", "new", "--continua", "anger-fear"),
+    "stimuli morph": (
+        "stimuli",
+        "morph",
+        "rendered",
+        "new",
+        "--continua",
+        "anger-fear",
+        "--levels",
+        "3",
+    ),
+    "upgrade": ("upgrade",),
     "verify --repair": ("verify", "--repair"),
     "demo": ("demo",),
     "query --save": ("query", "mine.sql", "--save", "mine"),
@@ -55,7 +68,7 @@ READING = {
     *("log", "status", "verify", "sql", "query", "stimuli list", "stimuli show", "study check"),
     *("networks list", "networks show", "networks layers", "responses compare"),
 }
-STEPS = {"demo"}  # several commands in one: those that were done stay done
+STEPS = {"demo", "verify --repair"}  # of several steps, those that were done stay done
 STUDY = """
 [[sets]]
 name = "new"
@@ -72,6 +85,9 @@ class Place:
     def __init__(self, folder: Path, sound: Warehouse) -> None:
         self.folder, self.path = folder, folder / "warehouse"
         shutil.copytree(sound.location, self.path)
+        marker = self.path / MARKER
+        marker.write_text(marker.read_text().replace(f": {root.FORMAT_VERSION},", ": 2,"))
+        assert root.format_version(Warehouse(self.path).storage) == 2
         write_photographs(folder / "photographs", 1)
         np.save(folder / "x.npy", np.random.default_rng(0).random((48, 9000), np.float32))
         (folder / "mine.sql").write_text("FROM activations LIMIT 100000")

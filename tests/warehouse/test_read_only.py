@@ -28,7 +28,7 @@ READING = {
     "status": ["status"],
     "verify": ["verify", "--format", "csv"],
     "verify --quick": ["verify", "--quick"],
-    "export": ["export", *PLACE, "--to", "{cache}/{who}.npz", "--units", "0"],
+    "export": ["export", *PLACE, "--to", "{cache}/{who}.npz"],
     "responses compare": ["responses", "compare"],
     "study check": ["study", "check", "{tmp}/study.toml"],
     "stimuli list": ["stimuli", "list"],
