@@ -38,6 +38,7 @@ OTHER_FILES = {
     "stimuli/landmarks/files.py": "a user's landmarks",
     "stimuli/landmarks/store.py": "a user's landmarks",
     "stimuli/make.py": "a user's directory or manifest",
+    "stimuli/made/workers.py": "processes of its own",
     "stimuli/photographs/add.py": "a user's directory or manifest",
     "stimuli/photographs/layouts.py": "data of the package",
     "stimuli/photographs/listing.py": "a user's directory",
