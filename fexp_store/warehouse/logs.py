@@ -13,6 +13,7 @@ from fexp_store.warehouse.storage import Storage
 _MIB = 1 << 20
 _LARGEST = {"_last_checkpoint": _MIB, ".json": 64 * _MIB, ".parquet": 1024 * _MIB}
 _ROWS = 5_000_000  # of a checkpoint
+_LINES = 200_000  # of a commit: that of a file has 400 bytes and more, so these fit the size above
 _SHALLOW = 8 << 10  # bytes of statistics that cannot be nested dangerously
 _BRACKETS = 4_000  # of one line: tens of thousands, nested, overflow the library's stack
 
@@ -43,7 +44,10 @@ _DEEP = f"is nested more deeply than a log of ours is. {_REMEDY}"
 
 
 def _check_commit(storage: Storage, file: str) -> None:
-    for line in filter(bytes.strip, storage.read(file).split(b"\n")):
+    content = storage.read(file)
+    if content.count(b"\n") > _LINES:
+        raise Damaged(f"{file} has more lines than a commit of ours has. {_REMEDY}")
+    for line in filter(bytes.strip, content.split(b"\n")):
         if line.count(b"[") + line.count(b"{") > _BRACKETS:
             raise Damaged(f"{file} {_DEEP}")
         try:
