@@ -74,8 +74,9 @@ def export(
     wh, place = open_warehouse(ctx), Place(network, layer, stimuli)
     chosen = None
     if units != "all":
-        from fexp_store.analyses.reading.units import choose_units, selection
+        from fexp_store.analyses.reading.units import UnitSource, choose_units, reads
 
-        chosen = choose_units(wh, place, units, selection(wh, place, stimuli), seed=0)
+        options = UnitSource(units=units)
+        (chosen,) = choose_units(wh, place, options, reads(wh, place, options))
     wh.export(*place, to, chosen)
     messages.print(f"Wrote {to}.", markup=False)

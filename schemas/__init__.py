@@ -42,7 +42,7 @@ class TableSchema:
         Columns that are in the path of a file and not in the file.
     kept : {"copied", "in_files"}
         Whether the catalog copies the table, or has a view over its files.
-    view : {"newest", "all", "own"}
+    view : {"newest", "selected", "all", "own"}
         The template that makes the public view; ``own`` has a statement in ``views/``.
     since : int, optional
         Format version from which every warehouse has the table. Others (results) are made when
@@ -56,7 +56,7 @@ class TableSchema:
     arrow: pa.Schema
     partition_by: tuple[str, ...]
     kept: Literal["copied", "in_files"]
-    view: Literal["newest", "all", "own"]
+    view: Literal["newest", "selected", "all", "own"]
     since: int | None
     order_by: tuple[str, ...]
 

@@ -1,6 +1,7 @@
 -- The run that counts of each kind and key: the newest finished one. The views of results show the
 -- rows of these, and a study's step is done if and only if this run has its options. A run's key
 -- tells what it was run on; runs of earlier versions have none, so it is made of their parameters.
+-- Those selected units on all images of the set, unless told another set or other units.
 CREATE VIEW stored.newest_runs AS
 WITH finished AS (
     SELECT
@@ -14,11 +15,25 @@ WITH finished AS (
     HAVING max(seconds) IS NOT NULL
 ),
 
+selecting AS (
+    SELECT
+        *,
+        CASE
+            WHEN kind NOT IN ('decode', 'confuse', 'categorize', 'rsa', 'compare') THEN NULL
+            WHEN parameters ->> 'selection' IS NOT NULL THEN parameters ->> 'selection'
+            WHEN parameters ->> 'units' NOT IN ('selective', 'random') THEN 'none'
+            WHEN parameters ->> 'selected_on' <> parameters ->> 'stimulus_set' THEN 'elsewhere'
+            ELSE 'circular'
+        END AS selection
+    FROM finished
+),
+
 keyed AS (
     SELECT
         run_id,
         kind,
         started,
+        selection,
         json_merge_patch(  -- runs of earlier versions call C c
             parameters, json_object('C', coalesce(parameters -> 'C', parameters -> 'c'))
         ) AS parameters,
@@ -42,7 +57,23 @@ keyed AS (
                 )
             )::VARCHAR
         ) AS key
-    FROM finished
+    FROM selecting
+),
+
+complete AS (
+    SELECT
+        * REPLACE (
+            if(
+                selection IS NULL OR kind = 'rsa' OR key ->> 'selection' IS NOT NULL,
+                key,
+                replace(
+                    key,
+                    '"stimulus_set":',
+                    '"selection":"' || selection || '","stimulus_set":'
+                )
+            ) AS key
+        )
+    FROM keyed
 )
 
 SELECT
@@ -50,6 +81,7 @@ SELECT
     key,
     arg_max(run_id, started) AS run_id,
     max(started) AS started,
-    arg_max(parameters, started) AS parameters
-FROM keyed
+    arg_max(parameters, started) AS parameters,
+    arg_max(selection, started) AS selection
+FROM complete
 GROUP BY kind, key;

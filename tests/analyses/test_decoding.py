@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
@@ -14,9 +16,10 @@ from sklearn.svm import SVC
 from support.planted import add_network, plant, prototype_rows, register_rows
 
 from fexp_store import BadInput, NotFound, Warehouse
-from fexp_store.analyses.expressions.classifier import Classifier, similarities
+from fexp_store.analyses.expressions.classifier import Classifier, Similarities, similarities
 from fexp_store.analyses.expressions.cross_validation import cross_validate
 from fexp_store.analyses.expressions.decode import Options, decode
+from fexp_store.analyses.expressions.spaces import products_of
 from fexp_store.analyses.selectivity.select import Options as SelectOptions
 from fexp_store.analyses.selectivity.select import select
 from fexp_store.expressions import BASIC
@@ -27,6 +30,13 @@ SVCS = {
     "linear": SVC(kernel="poly", degree=1, coef0=0, C=2.0, gamma="scale"),
     "rbf": SVC(kernel="rbf", C=2.0, gamma="scale"),
 }
+
+
+def compared(train: NDArray[Any], test: NDArray[Any], settings: Classifier) -> Similarities:
+    """The kernels of images in memory."""
+    values = np.vstack([train, test])
+    rows = np.arange(len(values))
+    return similarities(products_of(values), rows[: len(train)], rows[len(train) :], settings)
 
 
 @pytest.fixture
@@ -44,7 +54,9 @@ def test_every_prediction_is_that_of_a_scikit_learn_pipeline(
     decode(
         selected,
         PLACE,
-        Options(kernel=kernel, C=2.0, components=9, folds=4, seed=5, shuffles=2),
+        Options(
+            selection="circular", kernel=kernel, C=2.0, components=9, folds=4, seed=5, shuffles=2
+        ),
     )
     stored = selected.frame("FROM predictions ORDER BY stimulus_id")
     rule = "WHERE layer = 'conv4_3:pre' AND selective ORDER BY unit_id"
@@ -68,10 +80,16 @@ def test_standardised_answers_are_those_of_a_pipeline_that_scales() -> None:
     train = np.arange(60) % 3 > 0
     steps = (StandardScaler(), PCA(5), SVC(kernel="poly", degree=1, coef0=0, gamma="scale"))
     expected = make_pipeline(*steps).fit(values[train], labels[train]).predict(values[~train])
+    people = np.where(train, "taught", "shown")
     answers = {
-        standardise: similarities(
-            values[train], values[~train], Classifier(components=5, standardise=standardise)
-        ).classify(labels[train])
+        standardise: cross_validate(
+            values,
+            labels,
+            people,
+            classifier=Classifier(components=5, standardise=standardise),
+            folds=2,
+            seed=0,
+        ).answers[0, ~train]
         for standardise in (True, False)
     }
     assert answers[True].tolist() == expected.tolist()
@@ -101,11 +119,10 @@ def test_no_identity_is_in_the_training_and_the_test_images_of_a_fold(selected: 
 def test_principal_components_never_see_test_images() -> None:
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(30, 40)), rng.normal(size=(6, 40))
-    one = similarities(train, test, Classifier(components=5))
-    other = similarities(
-        train, np.vstack([test, rng.normal(0, 1000, (6, 40))]), Classifier(components=5)
-    )
-    assert (one.train == other.train).all()
+    one = compared(train, test, Classifier(components=5))
+    more = np.vstack([test, rng.normal(0, 1000, (6, 40))])
+    other = compared(train, more, Classifier(components=5))
+    assert one.train == pytest.approx(other.train)
     assert one.test == pytest.approx(other.test[:6])
 
 
@@ -113,8 +130,8 @@ def test_principal_components_never_see_test_images() -> None:
 def test_the_unit_of_activation_changes_nothing(kernel: str) -> None:
     rng = np.random.default_rng(1)
     train, test = rng.normal(size=(30, 40)), rng.normal(size=(6, 40))
-    one = similarities(train, test, Classifier(components=5, kernel=kernel))
-    other = similarities(train * 1e4, test * 1e4, Classifier(components=5, kernel=kernel))
+    one = compared(train, test, Classifier(components=5, kernel=kernel))
+    other = compared(train * 1e4, test * 1e4, Classifier(components=5, kernel=kernel))
     assert one.test == pytest.approx(other.test)
 
 
@@ -153,27 +170,30 @@ def test_planted_expressions_are_decoded_and_random_units_are_not(empty: Warehou
     plant(empty, "net", "set1", values)
     place = Place("net", "planted", "set1")
     found = select(empty, place, SelectOptions())
-    good = decode(empty, place, Options(folds=5, shuffles=40))
-    assert good.units == found.selective
+    decoded = decode(empty, place, Options(folds=5, shuffles=40, selection="circular"))
+    good = decoded.found
+    assert good.units_low == good.units_high == found.selective
     assert good.accuracy > 0.9
     assert good.p == pytest.approx(1 / 41)
     assert good.chance == pytest.approx(1 / 6)
     assert good.shuffled == pytest.approx(1 / 6, abs=0.03)
-    control = decode(empty, place, Options(units="random", folds=5, shuffles=0))
-    assert control.units == found.selective
+    drawn = decode(empty, place, Options(units="random", folds=5, shuffles=0, selection="circular"))
+    control = drawn.found
+    assert control.units_low == control.units_high == found.selective
     assert control.accuracy < good.accuracy
-    assert np.isnan(control.shuffled)
+    assert control.shuffled is None
+    assert control.p is None
     shown = empty.frame("SELECT DISTINCT units FROM decoding ORDER BY units")
     assert shown["units"].to_list() == ["random", "selective"]
     runs = empty.frame("SELECT DISTINCT run_id FROM predictions")
-    assert set(runs["run_id"]) == {good.run_id, control.run_id}
+    assert set(runs["run_id"]) == {decoded.run_id, drawn.run_id}
 
 
 def test_units_can_come_from_a_file(selected: Warehouse, tmp_path: Path) -> None:
     file = tmp_path / "units.txt"
     file.write_text("7\n3\n2000\n")
     found = decode(selected, PLACE, Options(units=str(file), folds=2, shuffles=0))
-    assert found.units == 3
+    assert found.found.units_low == found.found.units_high == 3
     file.write_text("8192\n")
     with pytest.raises(BadInput, match="unit_ids from 0 to 8191"):
         decode(selected, PLACE, Options(units=str(file)))
@@ -183,7 +203,7 @@ def test_units_can_come_from_a_file(selected: Warehouse, tmp_path: Path) -> None
 
 def test_what_cannot_be_decoded_is_refused(selected: Warehouse) -> None:
     with pytest.raises(NotFound, match="fexp select --network dlib --layer embedding"):
-        decode(selected, PLACE._replace(layer="embedding"), Options())
+        decode(selected, PLACE._replace(layer="embedding"), Options(selection="circular"))
     with pytest.raises(BadInput, match="kernel must be linear or rbf, not 'cubic'"):
         decode(selected, PLACE, Options(kernel="cubic"))
     with pytest.raises(
@@ -191,4 +211,4 @@ def test_what_cannot_be_decoded_is_refused(selected: Warehouse) -> None:
     ):
         decode(selected, PLACE, Options(C=0.0))
     with pytest.raises(BadInput, match="respond alike"):
-        similarities(np.ones((4, 3)), np.ones((2, 3)), Classifier())
+        compared(np.ones((4, 3)), np.ones((2, 3)), Classifier())

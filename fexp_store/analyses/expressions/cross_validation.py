@@ -2,37 +2,183 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values, similarities
+from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values
+from fexp_store.analyses.expressions.questions import Answer, Question, answer, majority
+from fexp_store.analyses.expressions.spaces import Rows, Space, as_bits, products_of
 from fexp_store.errors import BadInput
 
 
 @dataclass(frozen=True)
-class CrossValidated:
-    """Answers of a cross-validation with true labels (row 0) and shuffled ones (further rows).
+class Fold:
+    """Images that a classifier is taught and images that it is then shown, of other identities."""
+
+    train: Rows
+    test: Rows
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Labels that classifiers are taught, and the draw of units that they use.
+
+    Parameters
+    ----------
+    shuffle : int
+        0 for the true labels; 1, 2, … for shuffled ones.
+    draw : int
+        Number of the random draw of units, from 0; 0 for units that are not drawn.
+    labels : ndarray of shape (n_images,), str
+    """
+
+    shuffle: int
+    draw: int
+    labels: Labels
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Answers of the classifiers of each labelling and fold.
 
     Parameters
     ----------
     fold : ndarray of shape (n_images,), int32
         Fold in which an image was held out.
-    labels : ndarray of shape (1 + shuffles, n_images), str
-    answers : ndarray of shape (1 + shuffles, n_images), str
+    labellings : sequence of Labelling
+    labels : ndarray of shape (n_labellings, n_images), str
+        What each image depicts, or what a shuffle says that it does.
+    answers : ndarray of shape (n_labellings, n_images), str
+    majorities : ndarray of shape (n_labellings, n_folds), str
+        The most frequent training label, the first by name of equals.
+    n_units, components : ndarray of shape (n_labellings, n_folds), int32
+        Units and principal components of each classifier; 0 where no unit was selected, and the
+        majority is the answer.
     """
 
     fold: NDArray[np.int32]
+    labellings: Sequence[Labelling]
     labels: Labels
     answers: Labels
+    majorities: Labels
+    n_units: NDArray[np.int32]
+    components: NDArray[np.int32]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which images are answered as labelled: shape (n_labellings, n_images)."""
+        return self.labels == self.answers
+
+    @property
+    def majority_right(self) -> NDArray[np.bool_]:
+        """Which images would be if each classifier always answered the majority."""
+        return self.labels == self.majorities[:, self.fold]
 
     def accuracies(self) -> NDArray[np.float64]:
-        """Accuracy of each fold: shape (1 + shuffles, n_folds)."""
-        right = self.labels == self.answers
+        """Accuracy of each fold: shape (n_labellings, n_folds)."""
+        return self.by_fold(self.right)
+
+    def by_fold(self, right: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Mean over the images of each fold: shape (n_labellings, n_folds)."""
         folds = range(int(self.fold.max()) + 1)
         return np.stack([right[:, self.fold == fold].mean(axis=1) for fold in folds], axis=1)
+
+
+def make_folds(identities: Labels, folds: int, seed: int) -> list[Fold]:
+    """Divide images by identity.
+
+    Parameters
+    ----------
+    identities : ndarray of shape (n_images,), str
+    folds : int
+        Of scikit-learn's ``GroupKFold(folds, shuffle=True, random_state=seed)`` over identities;
+        as many as identities where there are fewer.
+
+    Raises
+    ------
+    BadInput
+        If there are fewer than two identities.
+    """
+    from sklearn.model_selection import GroupKFold
+
+    folds = min(folds, len(np.unique(identities)))
+    if folds < 2:
+        raise BadInput("Cross-validation needs two folds and two identities or more.")
+    splitter = GroupKFold(folds, shuffle=True, random_state=seed)
+    return [Fold(*split) for split in splitter.split(identities, groups=identities)]
+
+
+def make_labellings(
+    labels: Labels, identities: Labels, *, shuffles: int, draws: int, seed: int
+) -> list[Labelling]:
+    """Return the true labels for each draw of units, then shuffled ones.
+
+    Labels are shuffled within each identity, before the folds are made, so that a shuffled
+    design has as many images of each expression in each fold as the true one. The shuffles take
+    turns in using the draws.
+    """
+    rng = np.random.default_rng(seed)
+    true = [Labelling(0, draw, labels) for draw in range(draws)]
+    return true + [
+        Labelling(1 + i, i % draws, shuffle_within(labels, identities, rng))
+        for i in range(shuffles)
+    ]
+
+
+Asked = tuple[int, list[int]]
+"""The number of the fold that a question is about, and those of the labellings."""
+
+
+def make_questions(
+    folds: Sequence[Fold], labellings: Sequence[Labelling], spaces: NDArray[np.intp]
+) -> list[tuple[Question, Asked]]:
+    """Ask each fold and labelling in its space; labellings that share one are one question.
+
+    Parameters
+    ----------
+    spaces : ndarray of shape (n_labellings, n_folds), int
+        Number of the space of each.
+    """
+    questions = []
+    for number, fold in enumerate(folds):
+        for space in np.unique(spaces[:, number]):
+            here = np.flatnonzero(spaces[:, number] == space).tolist()
+            labels = np.stack([labellings[i].labels[fold.train] for i in here])
+            question = Question(int(space), fold.train, fold.test, labels)
+            questions.append((question, (number, here)))
+    return questions
+
+
+def gather(
+    folds: Sequence[Fold],
+    labellings: Sequence[Labelling],
+    depicted: Labels,
+    answered: Sequence[tuple[Question, Answer, Asked]],
+) -> Classified:
+    """Put the answers to the questions of `make_questions` together.
+
+    Parameters
+    ----------
+    depicted : ndarray of shape (n_labellings, n_tested), str
+        Labels of the images that are tested, which are the last of all images.
+    """
+    first = min(fold.test.min() for fold in folds)
+    shape = (len(labellings), len(folds))
+    answers = np.empty(depicted.shape, dtype=labellings[0].labels.dtype)
+    majorities = np.empty(shape, dtype=answers.dtype)
+    n_units, components = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32)
+    held_out = np.empty(depicted.shape[1], dtype=np.int32)
+    for question, found, (number, here) in answered:
+        test = folds[number].test - first
+        held_out[test] = number
+        answers[np.ix_(here, test)] = found.labels
+        majorities[here, number] = [majority(labels) for labels in question.labels]
+        n_units[here, number] = found.n_units
+        components[here, number] = found.components
+    return Classified(held_out, labellings, depicted, answers, majorities, n_units, components)
 
 
 def cross_validate(
@@ -44,47 +190,36 @@ def cross_validate(
     folds: int,
     seed: int,
     shuffles: int = 0,
-) -> CrossValidated:
-    """Classify each image by a classifier that was trained on other identities.
-
-    Labels are shuffled within each identity, before the folds are made, so that a shuffled
-    design has as many images of each expression in each fold as the true one. Principal
-    components are fitted once per fold, since they do not depend on labels.
+) -> Classified:
+    """Classify each image by a classifier that was taught other identities, from units in memory.
 
     Parameters
     ----------
     values : ndarray of shape (n_images, n_units)
     labels, identities : ndarray of shape (n_images,), str
-    classifier : Classifier
-    folds : int
-        Of scikit-learn's ``GroupKFold(folds, shuffle=True, random_state=seed)`` over identities;
-        as many as identities where there are fewer.
-    seed : int
-        Of the folds and of the shuffles.
+    folds, seed : int
+        See `make_folds`.
     shuffles : int
-        How often labels are shuffled.
-
-    Returns
-    -------
-    CrossValidated
+        How often labels are shuffled, see `make_labellings`.
     """
-    from sklearn.model_selection import GroupKFold
+    divided = make_folds(identities, folds, seed)
+    labellings = make_labellings(labels, identities, shuffles=shuffles, draws=1, seed=seed)
+    one_space = np.zeros((len(labellings), len(divided)), np.intp)
+    n_images, n_units = values.shape
+    space = Space(as_bits(range(n_units), n_units), np.arange(n_images))
+    products = products_of(values)
+    found = []
+    for question, place in make_questions(divided, labellings, one_space):
+        if classifier.standardise:
+            spread = values[question.train].std(axis=0)
+            products = products_of(values / np.where(spread > 0, spread, 1))
+        found.append((question, answer(products, space, question, classifier), place))
+    return gather(divided, labellings, true_and_shuffled(labellings), found)
 
-    folds = min(folds, len(np.unique(identities)))
-    if folds < 2:
-        raise BadInput("Cross-validation needs two folds and two identities or more.")
-    rng = np.random.default_rng(seed)
-    shuffled = [shuffle_within(labels, identities, rng) for _ in range(shuffles)]
-    every = np.stack([labels, *shuffled])
-    answers = np.empty_like(every)
-    fold = np.empty(len(labels), dtype=np.int32)
-    splitter = GroupKFold(folds, shuffle=True, random_state=seed)
-    for number, (train, test) in enumerate(splitter.split(values, groups=identities)):
-        fold[test] = number
-        images = similarities(values[train], values[test], classifier)
-        for row, known in enumerate(every[:, train]):
-            answers[row, test] = images.classify(known)
-    return CrossValidated(fold, every, answers)
+
+def true_and_shuffled(labellings: Sequence[Labelling]) -> Labels:
+    """Return the labels of all images: shape (n_labellings, n_images)."""
+    return np.stack([labelling.labels for labelling in labellings])
 
 
 def shuffle_within(labels: Labels, groups: Labels, rng: np.random.Generator) -> Labels:
@@ -94,50 +229,3 @@ def shuffle_within(labels: Labels, groups: Labels, rng: np.random.Generator) -> 
     shuffled = np.empty_like(labels)
     shuffled[order] = labels[drawn]
     return shuffled
-
-
-def fold_rows(found: CrossValidated) -> pl.DataFrame:
-    """Rows of the table ``results/decoding``: one per shuffle and fold."""
-    sizes = np.bincount(found.fold)
-    accuracies = found.accuracies()
-    shuffle, fold = (x.ravel() for x in np.indices(accuracies.shape, dtype=np.int32))
-    return pl.DataFrame(
-        {
-            "shuffle": shuffle,
-            "fold": fold,
-            "n_train": (len(found.fold) - sizes)[fold],
-            "n_test": sizes[fold],
-            "correct": np.rint(accuracies.ravel() * sizes[fold]).astype(np.int32),
-            "accuracy": accuracies.ravel(),
-            "majority": majority_accuracies(found).ravel(),
-        }
-    )
-
-
-def majority_accuracies(found: CrossValidated) -> NDArray[np.float64]:
-    """Accuracy of the most frequent training label (the first by name of equals) in each fold.
-
-    Returns
-    -------
-    ndarray of shape (1 + shuffles, n_folds)
-    """
-    names, codes = np.unique(found.labels, return_inverse=True)
-    is_label = codes.reshape(found.labels.shape)[..., None] == np.arange(len(names))
-    folds = range(int(found.fold.max()) + 1)
-    held_out = np.stack([is_label[:, found.fold == fold].sum(axis=1) for fold in folds], axis=1)
-    majority = (is_label.sum(axis=1, keepdims=True) - held_out).argmax(axis=2)
-    right = np.take_along_axis(held_out, majority[..., None], axis=2)[..., 0]
-    return np.asarray(right / held_out.sum(axis=2))
-
-
-def prediction_rows(
-    answers: Labels, stimuli: pl.DataFrame, fold: NDArray[np.int32] | None = None
-) -> pl.DataFrame:
-    """Rows of the table ``results/predictions``: one per image."""
-    return stimuli.select(
-        pl.col("stimulus_set").alias("test_set"),
-        "stimulus_id",
-        pl.lit(None, pl.Int32).alias("fold") if fold is None else pl.Series("fold", fold),
-        pl.col("expression").alias("depicted"),
-        pl.Series("response", answers.tolist()),
-    )

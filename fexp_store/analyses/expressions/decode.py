@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
-import polars as pl
 from msgspec import Meta
 
 from fexp_store.analyses.analysis import Analysis, begin
-from fexp_store.analyses.expressions.cross_validation import (
-    cross_validate,
-    fold_rows,
-    prediction_rows,
-)
-from fexp_store.analyses.expressions.training import Training, read_training
-from fexp_store.analyses.reading.units import reads
+from fexp_store.analyses.expressions.classification import Classification, classification
+from fexp_store.analyses.expressions.classify import classify_held_out
+from fexp_store.analyses.expressions.rows import fold_rows, prediction_rows
+from fexp_store.analyses.expressions.training import Training, read_training, reads
 from fexp_store.options import record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.place import Place
@@ -34,36 +30,9 @@ class Options(Training):
 
 @dataclass(frozen=True)
 class Decoding:
-    """What `decode` found for one layer.
+    """What `decode` found for one layer: its row of ``results/classification``, and the run."""
 
-    Parameters
-    ----------
-    choice : str
-        Of units.
-    images, identities, units : int
-        That were classified, and from which.
-    accuracy, sd : float
-        Mean and standard deviation of the accuracy of the folds.
-    chance : float
-        1 / number of expressions.
-    shuffled, shuffled_low, shuffled_high : float
-        Mean and 2.5 % and 97.5 % quantiles of the accuracy with shuffled labels; NaN without any.
-    p : float
-        (1 + shuffles with an accuracy as high) / (1 + shuffles).
-    run_id : str
-    """
-
-    choice: str
-    images: int
-    identities: int
-    units: int
-    accuracy: float
-    sd: float
-    chance: float
-    shuffled: float
-    shuffled_low: float
-    shuffled_high: float
-    p: float
+    found: Classification
     run_id: str
 
 
@@ -71,44 +40,30 @@ def decode(wh: Warehouse, place: Place, options: Options) -> Decoding:
     """Decode expressions from a layer, cross-validated over identities, and store the result.
 
     Principal components fitted to the training images of each fold, then a support vector
-    classifier. The control has labels shuffled within each identity. Selective units are selected
-    on the labels of all images, those of test identities included, as in the study; give
-    `selected_on` another set to keep the two apart.
+    classifier. Selective units are selected on the training images of each fold, and again for
+    each shuffle; with `--selection circular`, once and on all images, which makes even noise look
+    decoded. The control has labels shuffled within each identity.
 
     References
     ----------
-    Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1C. p: Phipson & Smyth
-    2010, Statistical Applications in Genetics and Molecular Biology 9:39.
+    Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1C. Selection within folds:
+    Ambroise & McLachlan 2002, PNAS 99:6562; Kriegeskorte et al. 2009, Nature Neuroscience 12:535.
     """
     run = begin(wh, ANALYSIS, place, options)
-    data = read_training(wh, place, options, run)
-    found = cross_validate(
-        data.values,
-        data.labels,
-        data.identities,
-        classifier=options,
-        folds=options.folds,
-        seed=options.seed,
-        shuffles=options.shuffles,
-    )
-    predictions = prediction_rows(found.answers[0], data.stimuli, found.fold)
-    store(wh.storage, run, {"decoding": fold_rows(found), "predictions": predictions})
-    accuracy, *control = found.accuracies().mean(axis=1)
-    low, high = np.quantile(control, (0.025, 0.975)) if control else (np.nan, np.nan)
-    return Decoding(
-        choice=run.parameters["units"],
-        images=len(data.labels),
-        identities=data.stimuli["identity"].n_unique(),
-        units=len(data.unit_ids),
-        accuracy=float(accuracy),
-        sd=float(found.accuracies()[0].std(ddof=1)),
-        chance=1 / data.stimuli["expression"].n_unique(),
-        shuffled=float(np.mean(control)) if control else np.nan,
-        shuffled_low=float(low),
-        shuffled_high=float(high),
-        p=(1 + sum(x >= accuracy - 1e-12 for x in control)) / (1 + len(control)),
-        run_id=run.run_id,
-    )
+    training = read_training(wh, place)
+    found = classify_held_out(wh, place, options, run, training, options.shuffles)
+    summed_up = classification(found, training.identities, run)
+    frames = {
+        "decoding": fold_rows(found),
+        "predictions": prediction_rows(found, training.stimuli),
+        "classification": summed_up.row,
+    }
+    store(wh.storage, run, frames)
+    return Decoding(summed_up, run.run_id)
+
+
+def _said(decoding: Decoding) -> Iterator[str]:
+    yield from decoding.found.said()
 
 
 ANALYSIS = Analysis(
@@ -116,8 +71,9 @@ ANALYSIS = Analysis(
     example="--units random",
     options=Options,
     run=decode,
-    tables=("decoding", "predictions"),
-    same_if=("network", "layer", "stimulus_set", "units"),
-    shown=lambda found: pl.DataFrame([asdict(found)]).drop("run_id"),
+    tables=("decoding", "predictions", "classification"),
+    same_if=("network", "layer", "stimulus_set", "units", "selection"),
+    shown=lambda decoding: decoding.found.shown,
+    said=_said,
     reads=reads,
 )

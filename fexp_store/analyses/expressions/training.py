@@ -1,65 +1,76 @@
-"""What a classifier is trained on: responses of chosen units to the six basic expressions."""
+"""What a classifier is taught: images of the six basic expressions, in some units."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
+import polars as pl
 from msgspec import Meta
 
-from fexp_store.analyses.analysis import SETS
-from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values
-from fexp_store.analyses.reading.finite import finite_units
-from fexp_store.analyses.reading.images import read_basic
-from fexp_store.analyses.reading.units import UnitSource, choose_units
+from fexp_store.analyses.expressions.classifier import Classifier, Labels
+from fexp_store.analyses.expressions.spaces import Rows
+from fexp_store.analyses.reading import units
+from fexp_store.analyses.reading.images import basic_images
+from fexp_store.analyses.reading.units import UnitSource
 from fexp_store.options import record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.place import Place
-from fexp_store.warehouse.runs import Run
 
 
 @record
 class Training(UnitSource, Classifier):
     """Options that decide a trained classifier; results compared must agree in all of them."""
 
+    selection: Annotated[
+        Literal["nested", "circular"],
+        Meta(
+            description="nested: units are selected on the training images of each fold (and "
+            "shuffle); circular: by fexp select, on all images, those that are classified too."
+        ),
+    ] = "nested"
+    alpha: Annotated[
+        float, Meta(gt=0, lt=1, description="Level of both tests of nested selection.")
+    ] = 0.01
+    draws: Annotated[int, Meta(ge=1, le=10_000, description="Of random units; our choice.")] = 100
     folds: Annotated[
         int, Meta(ge=2, le=10_000, description="Folds over identities; our choice.")
     ] = 10
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingImages:
     """Training images.
 
     Parameters
     ----------
-    values : ndarray of shape (n_images, n_units), float32
+    rows : ndarray of shape (n_images,), int
+        Of the matrix of activations of the set.
     labels, identities : ndarray of shape (n_images,), str
     stimuli : DataFrame of n_images rows
         Their rows of the view ``stimuli``.
-    unit_ids : list of int
     """
 
-    values: Values
+    rows: Rows
     labels: Labels
     identities: Labels
-    stimuli: Any
-    unit_ids: list[int]
+    stimuli: pl.DataFrame
 
 
-def read_training(wh: Warehouse, place: Place, options: UnitSource, run: Run) -> TrainingData:
-    """Read the training images of a run, as its parameters say.
-
-    Units that are not finite on one of the sets that the run reads are left out.
-    """
-    chosen = choose_units(wh, place, options.units, run.parameters, seed=options.seed)
-    sets = [run.parameters[name] for name in SETS.values() if name in run.parameters]
-    chosen = finite_units(wh, place, sets, chosen)
-    images = read_basic(wh, place, chosen)
-    return TrainingData(
-        values=images.values,
-        labels=images.stimuli["expression"].to_numpy().astype(str),
-        identities=images.stimuli["identity"].to_numpy().astype(str),
-        stimuli=images.stimuli,
-        unit_ids=chosen,
+def read_training(wh: Warehouse, place: Place) -> TrainingImages:
+    """Read which images of a set are training images, and their labels."""
+    rows, stimuli = basic_images(wh, place)
+    labels, identities = (
+        np.array(stimuli[name].to_list(), dtype=str) for name in ("expression", "identity")
     )
+    return TrainingImages(rows, labels, identities, stimuli)
+
+
+def reads(wh: Warehouse, place: Place, options: Training) -> dict[str, Any]:
+    """Return where units are selected, see `units.reads`; or ``nested``, which reads no run."""
+    on_itself = options.selected_on in (None, place.stimulus_set)
+    selects = options.units in ("selective", "random")
+    if selects and on_itself and options.selection == "nested":
+        return {"selection": "nested"}
+    return units.reads(wh, place, options)

@@ -1,37 +1,44 @@
-"""Responses of chosen units to chosen images of a set."""
+"""Which images of a set an analysis reads."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from fexp_store.analyses.reading.design import check_complete
 from fexp_store.errors import BadInput
 from fexp_store.expressions import BASIC
+from fexp_store.stimuli.sets import read_set
 from fexp_store.warehouse import Warehouse
-from fexp_store.warehouse.activations.matrix import Matrix
 from fexp_store.warehouse.place import Place
 
+Rows = NDArray[np.intp]
 
-def read_basic(wh: Warehouse, place: Place, unit_ids: list[int]) -> Matrix:
-    """Read the activations of units for the images of the six basic expressions.
+
+def basic_images(wh: Warehouse, place: Place) -> tuple[Rows, pl.DataFrame]:
+    """Find the images of the six basic expressions.
+
+    Returns
+    -------
+    ndarray of shape (n_images,), int
+        Rows of the matrix of activations of the set.
+    DataFrame of n_images rows
+        Their rows of the view ``stimuli``.
 
     Raises
     ------
     BadInput
         If some stimuli are not stored, or fewer than two of the expressions are among them.
     """
-    is_basic = pl.col("expression").is_in(BASIC).fill_null(value=False)
-    images = read_some(wh, place, unit_ids, is_basic)
-    if images.stimuli["expression"].n_unique() < 2:
+    rows, stimuli = images_where(wh, place, pl.col("expression").is_in(BASIC))
+    if stimuli["expression"].n_unique() < 2:
         raise BadInput(f"{place.stimulus_set} has images of fewer than two basic expressions.")
-    return images
+    return rows, stimuli
 
 
-def read_some(wh: Warehouse, place: Place, unit_ids: list[int], wanted: pl.Expr) -> Matrix:
-    """Read the activations of units for those stimuli of a set for which an expression is true.
+def images_where(wh: Warehouse, place: Place, wanted: pl.Expr) -> tuple[Rows, pl.DataFrame]:
+    """Find the images of a set for which an expression is true, as `basic_images` does.
 
     Raises
     ------
@@ -39,6 +46,6 @@ def read_some(wh: Warehouse, place: Place, unit_ids: list[int], wanted: pl.Expr)
         If some stimuli of the set are not stored.
     """
     check_complete(wh, place)
-    matrix = wh.matrix(*place, units=unit_ids)
-    rows: NDArray[Any] = matrix.stimuli.select(wanted).to_series().to_numpy()
-    return Matrix(matrix.values[rows], matrix.stimuli.filter(rows), matrix.unit_ids)
+    stimuli = read_set(wh, place.stimulus_set)
+    chosen = stimuli.select(wanted.fill_null(value=False)).to_series()
+    return np.flatnonzero(chosen.to_numpy()), stimuli.filter(chosen)

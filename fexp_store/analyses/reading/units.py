@@ -48,10 +48,19 @@ class UnitSource(UnitChoice):
 
 
 def reads(wh: Warehouse, place: Place, options: UnitSource) -> dict[str, Any]:
-    """Return the run of ``fexp select`` that gives the units, if one does, and its set."""
+    """Return where units are selected and, unless that is nowhere, by which run on which set.
+
+    Returns
+    -------
+    dict
+        selection: ``none`` if units are not selected, ``circular`` if that is done on all images
+        of the set itself, ``elsewhere`` if on another set; and what `selection` returns.
+    """
     if options.units not in ("selective", "random"):
-        return {}
-    return selection(wh, place, options.selected_on or place.stimulus_set)
+        return {"selection": "none"}
+    found = selection(wh, place, options.selected_on or place.stimulus_set)
+    here = found["selected_on"] == place.stimulus_set
+    return found | {"selection": "circular" if here else "elsewhere"}
 
 
 def selection(wh: Warehouse, place: Place, selected_on: str) -> dict[str, Any]:
@@ -78,24 +87,24 @@ def selection(wh: Warehouse, place: Place, selected_on: str) -> dict[str, Any]:
 
 
 def choose_units(
-    wh: Warehouse, place: Place, units: str, source: dict[str, Any], *, seed: int
-) -> list[int]:
+    wh: Warehouse, place: Place, options: UnitSource, source: dict[str, Any], draws: int = 1
+) -> list[list[int]]:
     """Choose units of a layer.
 
     Parameters
     ----------
-    units : str
-        ``selective``; ``all``; ``random``: as many as are selective, drawn without replacement
-        from all units that vary; or a text file with one unit_id a line.
+    options : UnitSource
+        units: ``selective``; ``all``; ``random``: as many as are selective, drawn without
+        replacement from all units that vary; or a text file with one unit_id a line.
     source : dict
         For selective and random units, what `selection` returned.
-    seed : int
-        Of the random draw.
+    draws : int
+        Of random units.
 
     Returns
     -------
-    list of int
-        unit_ids in ascending order.
+    list of list of int
+        unit_ids in ascending order, of each draw; units that are not drawn are one.
 
     Raises
     ------
@@ -105,21 +114,22 @@ def choose_units(
         If no unit is selective, or the file holds something else than units of the layer.
     """
     n_units = registered(wh, place.network).layer(place.layer).units
-    if units == "all":
-        return list(range(n_units))
-    if units not in CHOICES:
-        unit_ids: list[int] = _from_file(Path(units), n_units).tolist()
-        return unit_ids
+    if options.units == "all":
+        return [list(range(n_units))]
+    if options.units not in CHOICES:
+        unit_ids: list[int] = _from_file(Path(options.units), n_units).tolist()
+        return [unit_ids]
     selected_on = place._replace(stimulus_set=source["selected_on"])
     rows = selected_units(wh, selected_on, source["selection_run"])
     selective = rows.filter("selective")["unit_id"]
     if selective.is_empty():
         raise BadInput(f"No unit of {selected_on} is selective; use all units.")
-    if units == "random":
-        varying = rows.filter(pl.col("f_expression").is_not_null())["unit_id"].to_numpy()
-        drawn = np.random.default_rng(seed).choice(varying, len(selective), replace=False)
-        return sorted(drawn.tolist())
-    return selective.to_list()
+    if options.units == "selective":
+        return [selective.to_list()]
+    varying = rows.filter(pl.col("f_expression").is_not_null())["unit_id"].to_numpy()
+    rng = np.random.default_rng(options.seed)
+    drawn = (rng.choice(varying, len(selective), replace=False) for _ in range(draws))
+    return [sorted(units.tolist()) for units in drawn]
 
 
 def selected_units(wh: Warehouse, place: Place, run_id: str | None) -> pl.DataFrame:

@@ -1,0 +1,144 @@
+"""Which units are selective on training images alone, for any number of folds and labellings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fexp_store.analyses.reading.finite import read_blocks
+from fexp_store.analyses.selectivity.anova import ROUNDING, Design
+from fexp_store.analyses.threads import in_threads
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
+
+_SUMS_BYTES = 32 << 20  # of sums over levels in a thread, which bounds memory
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Units that are selective on the training images of each labelling and fold.
+
+    Parameters
+    ----------
+    selective : ndarray of shape (n_labellings, n_folds, ceil(n_units / 8)), uint8
+        As bits (``numpy.packbits``).
+    varying : ndarray of shape (n_folds, ceil(n_units / 8)), uint8
+        Units that respond differently to some training images.
+    """
+
+    selective: NDArray[np.uint8]
+    varying: NDArray[np.uint8]
+
+
+def select_in_folds(
+    wh: Warehouse,
+    place: Place,
+    design: Design,
+    levels: NDArray[np.int8],
+    held_out: Sequence[NDArray[np.intp]],
+    alpha: float,
+) -> Nested:
+    """Select units that respond to expression and not to identity, on training identities.
+
+    The rule is that of ``fexp select`` without a correction, on the images of the identities that
+    are not held out. One pass over the layer serves all folds and labellings: the sums over the
+    levels of each labelling are products of matrices, those of a fold's training images the sums
+    over all images less those over its test images.
+
+    Parameters
+    ----------
+    place : Place
+        A layer for a set with one image per expression and identity.
+    design : Design
+        Of all images of the set.
+    levels : ndarray of shape (n_labellings, n_images), int
+        Level of expression of each image, from 0; each identity has each level once.
+    held_out : sequence of ndarray of int
+        For each fold, the rows of ``design.cells`` (identities) that it leaves out; none of them
+        in a fold that leaves out nobody.
+    alpha : float
+        p of expression must be below it, p of identity above it.
+
+    Returns
+    -------
+    Nested
+    """
+    n_levels = design.cells.shape[1]
+    tests = [design.cells[identities].ravel() for identities in held_out]
+    step = max(8, _SUMS_BYTES // (8 * len(levels) * n_levels))
+    selective: list[NDArray[np.bool_]] = []
+    varying: list[NDArray[np.bool_]] = []
+
+    def select(values: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        # Around a value of the unit itself nothing cancels, and a constant unit is exactly 0.
+        x = values.astype(np.float64) - values[0]
+        return _select(x, design, levels, tests, held_out, alpha)
+
+    for block in read_blocks(wh, place):
+        starts = range(0, block.values.shape[1], step)
+        for chosen, varies in in_threads(select, (block.values[:, i : i + step] for i in starts)):
+            selective.append(chosen)
+            varying.append(varies)
+    return Nested(
+        np.packbits(np.concatenate(selective, axis=2), axis=2),
+        np.packbits(np.concatenate(varying, axis=1), axis=1),
+    )
+
+
+def _select(
+    x: NDArray[np.float64],
+    design: Design,
+    levels: NDArray[np.int8],
+    tests: Sequence[NDArray[np.intp]],
+    held_out: Sequence[NDArray[np.intp]],
+    alpha: float,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Select among the units of `x`, of shape (n_images, n_units)."""
+    from scipy import stats
+
+    n_labellings, n_units = len(levels), x.shape[1]
+    n_identities, n_levels = design.cells.shape
+    chosen = np.zeros((n_labellings, len(tests), n_units), dtype=bool)
+    varies = np.zeros((len(tests), n_units), dtype=bool)
+    all_sums = _level_sums(x, levels, n_levels)
+    by_identity = np.stack([x[cells].sum(axis=0) for cells in design.cells])
+    squares = np.einsum("iu,iu->u", x, x)
+    for fold, (test, left_out) in enumerate(zip(tests, held_out, strict=True)):
+        n = n_identities - len(left_out)
+        df, df_identity = n_levels - 1, n - 1
+        df_error = df * df_identity
+        sums = all_sums - _level_sums(x[test], levels[:, test], n_levels)
+        remaining = np.delete(by_identity, left_out, axis=0)
+        correction = remaining.sum(axis=0) ** 2 / (n * n_levels)
+        training = squares - np.einsum("iu,iu->u", x[test], x[test])
+        total = training - correction
+        varies[fold] = total > ROUNDING * training
+        floor = ROUNDING * total
+        ss_identity = _above(np.square(remaining).sum(axis=0) / n_levels - correction, floor)
+        ss = _above(np.square(sums).sum(axis=1) / n - correction, floor)
+        ss_error = _above(total - ss_identity - ss, floor)
+        needed, allowed = (
+            stats.f.isf(alpha, between, df_error) * between / df_error
+            for between in (df, df_identity)
+        )
+        selective = (ss > needed * ss_error) & (ss_identity < allowed * ss_error)
+        chosen[:, fold] = selective & varies[fold]
+    return chosen, varies
+
+
+def _above(sums: NDArray[np.float64], floor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take what is rounding for 0."""
+    return np.where(sums > floor, sums, 0)
+
+
+def _level_sums(
+    x: NDArray[np.float64], levels: NDArray[np.int8], n_levels: int
+) -> NDArray[np.float64]:
+    """Sum over the images of each level: shape (n_labellings, n_levels, n_units)."""
+    n_labellings = len(levels)
+    is_level = levels[:, None, :] == np.arange(n_levels)[:, None]
+    product = is_level.reshape(n_labellings * n_levels, -1).astype(np.float64) @ x
+    return np.asarray(product.reshape(n_labellings, n_levels, -1))
