@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Result = TypeVar("Result")
 
 
-def in_threads(function: Callable[..., Result], *arguments: Iterable[object]) -> list[Result]:
-    """Call a function with each of some arguments, as ``map`` does, a thread for each core.
+def in_threads(function: Callable[..., Result], *arguments: Iterable[object]) -> Iterator[Result]:
+    """Call a function with each of some arguments, as ``map`` does, in a thread for each core.
 
     Libraries of linear algebra sum in another order with another number of threads, and round
     otherwise; here they have one each.
@@ -19,4 +19,4 @@ def in_threads(function: Callable[..., Result], *arguments: Iterable[object]) ->
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, *arguments))
+        yield from pool.map(function, *arguments)

@@ -61,20 +61,21 @@ def ask(
     settings: Classifier,
 ) -> list[Answer]:
     """Answer questions, in their order."""
-    answers: list[Answer | None] = [None] * len(questions)
-    for numbers, products in compare_in(wh, images, spaces):
-        asked = [i for i, question in enumerate(questions) if question.space in numbers]
+    answers: dict[int, Answer] = {}
+    with wh.bar(f"Classifying {images.count} images") as started:
+        advance = started(sum(len(question.labels) for question in questions))
+        for numbers, products in compare_in(wh, images, spaces):
+            known = dict(zip(numbers, products, strict=True))
+            asked = [i for i, question in enumerate(questions) if question.space in known]
 
-        def reply(
-            i: int, first: int = numbers.start, products: list[Products] = products
-        ) -> Answer:
-            question = questions[i]
-            number = question.space
-            return answer(products[number - first], spaces[number], question, settings)
+            def reply(i: int, known: dict[int, Products] = known) -> Answer:
+                number = questions[i].space
+                return answer(known[number], spaces[number], questions[i], settings)
 
-        for i, given in zip(asked, in_threads(reply, asked), strict=True):
-            answers[i] = given
-    return [given for given in answers if given is not None]
+            for i, given in zip(asked, in_threads(reply, asked), strict=True):
+                answers[i] = given
+                advance(len(given.labels))
+    return [answers[i] for i in range(len(questions))]
 
 
 def answer(products: Products, space: Space, question: Question, settings: Classifier) -> Answer:

@@ -21,7 +21,7 @@ Rows = NDArray[np.intp]
 Bits = NDArray[np.uint8]
 """Whether each unit of a layer is chosen, eight in a byte (``numpy.packbits``)."""
 
-PRODUCT_BYTES = 384 << 20
+PRODUCT_BYTES = 256 << 20
 """What inner products take at a time; more spaces take further passes over the layer."""
 
 _BLOCK_BYTES = 64 << 20
@@ -170,7 +170,8 @@ def _compare(wh: Warehouse, images: Images, spaces: Sequence[Space]) -> list[Pro
                 chosen = _scaled(chosen, space.scaled_by)
             _add(chosen, space, products)
 
-        in_threads(add, spaces, found)
+        for _ in in_threads(add, spaces, found):
+            pass
     return [_whole(products) for products in found]
 
 

@@ -12,9 +12,10 @@ from fexp_store.analyses.reading.finite import read_blocks
 from fexp_store.analyses.selectivity.anova import ROUNDING, Design
 from fexp_store.analyses.threads import in_threads
 from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
 
-_SUMS_BYTES = 32 << 20  # of sums over levels in a thread, which bounds memory
+_SUMS_BYTES = 8 << 20  # of sums over levels in a thread, which bounds memory
 
 
 @dataclass(frozen=True)
@@ -69,23 +70,37 @@ def select_in_folds(
     n_levels = design.cells.shape[1]
     tests = [design.cells[identities].ravel() for identities in held_out]
     step = max(8, _SUMS_BYTES // (8 * len(levels) * n_levels))
-    selective: list[NDArray[np.bool_]] = []
-    varying: list[NDArray[np.bool_]] = []
+    selective: list[NDArray[np.uint8]] = []
+    varying: list[NDArray[np.uint8]] = []
 
-    def select(values: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def select(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         # Around a value of the unit itself nothing cancels, and a constant unit is exactly 0.
         x = values.astype(np.float64) - values[0]
-        return _select(x, design, levels, tests, held_out, alpha)
+        chosen, varies = _select(x, design, levels, tests, held_out, alpha)
+        # Bits of a unit are kept together until all units are there: blocks are of any size.
+        return np.packbits(chosen.reshape(-1, len(x.T)).T, axis=1), np.packbits(varies.T, axis=1)
 
-    for block in read_blocks(wh, place):
-        starts = range(0, block.values.shape[1], step)
-        for chosen, varies in in_threads(select, (block.values[:, i : i + step] for i in starts)):
-            selective.append(chosen)
-            varying.append(varies)
+    with wh.bar(f"Selecting units of {place}") as started:
+        advance = started(registered(wh, place.network).layer(place.layer).units)
+        for block in read_blocks(wh, place):
+            starts = range(0, block.values.shape[1], step)
+            portions = (block.values[:, i : i + step] for i in starts)
+            for chosen, varies in in_threads(select, portions):
+                selective.append(chosen)
+                varying.append(varies)
+            advance(block.values.shape[1])
+    shape = (len(levels), len(tests), -1)
+    count = len(levels) * len(tests)
     return Nested(
-        np.packbits(np.concatenate(selective, axis=2), axis=2),
-        np.packbits(np.concatenate(varying, axis=1), axis=1),
+        _by_row(np.concatenate(selective), count).reshape(shape),
+        _by_row(np.concatenate(varying), len(tests)),
     )
+
+
+def _by_row(by_unit: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Turn bits of shape (n_units, ceil(count / 8)) into (count, ceil(n_units / 8))."""
+    columns = (np.unpackbits(by_unit[:, i : i + 1], axis=1) for i in range(by_unit.shape[1]))
+    return np.concatenate([np.packbits(column.T, axis=1) for column in columns])[:count]
 
 
 def _select(
