@@ -21,13 +21,13 @@ UNION ALL
 SELECT
     p.network,
     p.layer,
-    'accuracy on ' || p.test_set AS measure,
+    'accuracy on ' || p.stimulus_set AS measure,
     'identity' AS sampled_by,
     s.identity AS sample,
     avg((p.depicted = p.response)::INTEGER) AS value
 FROM predictions AS p
-INNER JOIN stimuli AS s ON p.test_set = s.stimulus_set AND p.stimulus_id = s.stimulus_id
-WHERE p.fold IS NULL AND p.stimulus_set = $stimulus_set AND p.units = $units
+INNER JOIN stimuli AS s ON p.stimulus_set = s.stimulus_set AND p.stimulus_id = s.stimulus_id
+WHERE p.fold IS NULL AND p.train_set = $stimulus_set AND p.units = $units
 GROUP BY ALL
 UNION ALL
 SELECT

@@ -12,13 +12,14 @@ from support.planted import add_network, plant, prototype_rows, register_rows
 from support.writing import Fexp
 
 from fexp_store import BadInput, Conflict, Warehouse
-from fexp_store.analyses.expressions.confuse import Options, bootstrap_accuracy, confuse
+from fexp_store.analyses.expressions.confuse import Options, confuse
 from fexp_store.analyses.expressions.humans import add_responses, compare_responses, read_tables
 from fexp_store.analyses.expressions.similarity import (
     confusion_counts,
     row_normalised,
     similarities_of,
 )
+from fexp_store.analyses.resampling import resampled_accuracies
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse.place import Place
 
@@ -95,11 +96,13 @@ def test_p_is_uniform_on_noise() -> None:
     assert stats.kstest(p_values, "uniform").pvalue > 0.01
 
 
-def test_bootstrap_is_that_of_resampled_images() -> None:
-    right = np.arange(100) < 30
-    drawn = bootstrap_accuracy(right, 4000, np.random.default_rng(0))
+def test_bootstrap_is_that_of_resampled_people() -> None:
     rng = np.random.default_rng(1)
-    by_hand = [rng.choice(right, 100).mean() for _ in range(4000)]
+    who = np.repeat(np.arange(20), 5)
+    right = rng.random(100) < np.repeat(rng.beta(1, 1, 20), 5)  # people differ
+    drawn = resampled_accuracies(right, who.astype(str), 4000, np.random.default_rng(0))
+    people = right.reshape(20, 5)
+    by_hand = [people[rng.integers(0, 20, 20)].mean() for _ in range(4000)]
     assert stats.ks_2samp(np.round(drawn, 4), np.round(by_hand, 4)).pvalue > 0.01
 
 
@@ -146,11 +149,11 @@ def test_planted_confusions_are_recovered(empty: Warehouse, tmp_path: Path) -> N
     assert (ours["value"] > 0.99).all()
     assert ours["p"].max() < 0.01
     accuracies = empty.frame("FROM generalisation ORDER BY resample")["accuracy"]
-    assert accuracies[0] == found.accuracy == pytest.approx(expected.trace() / 6, abs=0.03)
+    assert accuracies[0] == found.found.accuracy == pytest.approx(expected.trace() / 6, abs=0.03)
     assert len(accuracies) == 1001
-    assert found.low < found.accuracy < found.high
+    assert found.found.accuracy_low < found.found.accuracy < found.found.accuracy_high
     within = confuse(empty, place, Options(units="all", folds=3))
-    assert within.accuracy > 0.97
+    assert within.found.accuracy > 0.97
     both = empty.frame("SELECT DISTINCT test_set FROM confusion ORDER BY ALL")
     assert both["test_set"].to_list() == ["test", "train"]
 

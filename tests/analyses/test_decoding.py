@@ -100,7 +100,7 @@ def test_no_identity_is_in_the_training_and_the_test_images_of_a_fold(selected: 
     decode(selected, PLACE, Options(folds=3, shuffles=1))
     both = selected.frame(
         "WITH folds AS (SELECT p.fold, s.identity FROM predictions AS p INNER JOIN stimuli AS s "
-        "ON p.test_set = s.stimulus_set AND p.stimulus_id = s.stimulus_id) "
+        "ON p.stimulus_set = s.stimulus_set AND p.stimulus_id = s.stimulus_id) "
         "SELECT test.fold, test.identity FROM folds AS test INNER JOIN folds AS train "
         "ON test.identity = train.identity AND test.fold <> train.fold"
     )

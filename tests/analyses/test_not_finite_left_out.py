@@ -97,9 +97,9 @@ def compared(found: Any) -> Any:
     """What analyses of patterns found, without the run and the name of the choice."""
     match type(found).__name__:
         case "Decoding":
-            return replace(found, run_id="", choice="")
+            return replace(found.found, units="", selection="")
         case "Confusion":
-            return found.accuracy, found.matrix.rows()
+            return found.found.accuracy, found.matrix.rows()
         case "Geometry":
             return found.dissimilarity["distance"].to_list()
         case "Categorical":

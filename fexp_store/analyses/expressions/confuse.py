@@ -85,7 +85,7 @@ def confuse(wh: Warehouse, place: Place, options: Options) -> Confusion:
         found = classify_others(wh, place, tested, options, run, training)
     identities = np.array(stimuli["identity"].to_list(), dtype=str)
     summed_up = classification(found, identities, run)
-    predictions = prediction_rows(found, stimuli, cross_validated=tested == place)
+    predictions = prediction_rows(found, stimuli, place.stimulus_set)
     drawn = resampled_accuracies(
         found.right[0], identities, options.resamples, np.random.default_rng(options.seed)
     )

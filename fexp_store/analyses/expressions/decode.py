@@ -55,7 +55,7 @@ def decode(wh: Warehouse, place: Place, options: Options) -> Decoding:
     summed_up = classification(found, training.identities, run)
     frames = {
         "decoding": fold_rows(found),
-        "predictions": prediction_rows(found, training.stimuli),
+        "predictions": prediction_rows(found, training.stimuli, place.stimulus_set),
         "classification": summed_up.row,
     }
     store(wh.storage, run, frames)

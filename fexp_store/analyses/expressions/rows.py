@@ -33,18 +33,21 @@ def fold_rows(found: Classified) -> pl.DataFrame:
     )
 
 
-def prediction_rows(
-    found: Classified, stimuli: pl.DataFrame, *, cross_validated: bool = True
-) -> pl.DataFrame:
+def prediction_rows(found: Classified, stimuli: pl.DataFrame, train_set: str) -> pl.DataFrame:
     """Rows of the table ``results/predictions``: one per image, with true labels.
 
     Parameters
     ----------
     stimuli : DataFrame
         Of the images that were classified. Of random units, it is the first draw that answered.
+    train_set : str
+        What the classifiers were taught; there are folds if that is the set of the images.
     """
-    fold = pl.Series("fold", found.fold) if cross_validated else pl.lit(None, pl.Int32)
+    held_out = pl.Series("fold", found.fold)
+    fold = pl.when(pl.col("stimulus_set") == train_set).then(held_out)
     return stimuli.select(
+        "stimulus_set",
+        pl.lit(train_set).alias("train_set"),
         pl.col("stimulus_set").alias("test_set"),
         "stimulus_id",
         fold.alias("fold"),
