@@ -19,6 +19,7 @@ from fexp_store.expressions import BASIC
 from fexp_store.warehouse.place import Place
 
 ALPHA = 0.05
+RULE = Criterion(alpha=ALPHA)
 
 
 def design(identities: int) -> Design:
@@ -31,7 +32,7 @@ def selected(
     values: np.ndarray,
     cells: Design,
     factor: str = "expression",
-    rule: Criterion = Criterion(alpha=ALPHA),
+    rule: Criterion = RULE,
 ) -> int:
     table = with_tests(pl.DataFrame(sums_of_squares(values, cells)), cells)
     return int(selective_units(table, rule, cells.df, factor, ALPHA).sum())
@@ -70,7 +71,7 @@ def test_on_pure_noise_the_count_lies_in_its_interval_in_95_of_100_seeds() -> No
     inside = 0
     for seed in range(100):
         values = np.random.default_rng(seed).normal(size=(48, 3000)).astype(np.float32)
-        limits = f_limits(Criterion(alpha=ALPHA), cells.df, "expression", ALPHA)
+        limits = f_limits(RULE, cells.df, "expression", ALPHA)
         counts = null_counts([values], cells, "expression", limits, 200, seed=1000 + seed)
         found = selected(values, cells)
         chance = chance_of(counts, found)

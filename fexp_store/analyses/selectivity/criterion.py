@@ -113,9 +113,7 @@ def selective_units(
     return rule.fill_null(value=False).alias("selective")
 
 
-def share_by_alpha(
-    criterion: Criterion, df: Mapping[str, int], factor: str, level: float
-) -> float:
+def share_by_alpha(criterion: Criterion, df: Mapping[str, int], factor: str, level: float) -> float:
     """Return the share of units that the rule selects where no factor has any effect.
 
     It takes responses to be normal and the two tests to be independent (they share an error term,
