@@ -98,7 +98,7 @@ def test_noise_is_as_reliable_as_chance_and_planted_units_are_more(empty: Wareho
     sizes = (round(mean["shuffled_a"]), round(mean["shuffled_b"]))
     assert mean["shuffled_jaccard"] == pytest.approx(jaccard_by_chance(2000, *sizes), rel=0.2)
     assert planted.splits["n_people"].unique().to_list() == [12]
-    shown = wh.frame("FROM reliability ORDER BY split")
+    shown = wh.frame("FROM split_halves ORDER BY split")
     for column in planted.splits.columns:
         assert shown[column].to_list() == planted.splits[column].to_list()
     assert (shown["both_by_chance"] * 2000 == shown["selective_a"] * shown["selective_b"]).all()

@@ -53,7 +53,7 @@ class Reliability:
     Parameters
     ----------
     splits : DataFrame
-        A row per split, of the columns of ``results/reliability`` from split on.
+        A row per split, of the columns of ``results/split_halves`` from split on.
     by_people : DataFrame
         A row per group of people, of the columns of ``results/selection_by_people`` from n_people
         on.
@@ -111,7 +111,7 @@ def reliability(wh: Warehouse, place: Place, options: Options) -> Reliability:
             "shuffled": counts[1, halves.shape[1] :],
         }
     )
-    store(wh.storage, run, {"reliability": splits, "selection_by_people": by_people})
+    store(wh.storage, run, {"split_halves": splits, "selection_by_people": by_people})
     return Reliability(splits, by_people, run.run_id)
 
 
@@ -231,7 +231,7 @@ ANALYSIS = Analysis(
     name="reliability",
     options=Options,
     run=reliability,
-    tables=("reliability", "selection_by_people"),
+    tables=("split_halves", "selection_by_people"),
     same_if=("network", "layer", "stimulus_set"),
     shown=_shown,
     said=_said,
