@@ -84,7 +84,9 @@ def numbers(found: pl.DataFrame, query: str, what: str) -> list[tuple[float | No
 def test_every_claim_of_the_paper_is_answered_from_results(found: pl.DataFrame) -> None:
     claims = [claim.text for claim in read_study(EXAMPLE).claims]
     assert found["claim"].unique(maintain_order=True).to_list() == claims
-    assert found["what"].null_count() == found["found"].null_count() == 0
+    assert found["what"].null_count() == 0
+    unknown = found.filter(pl.col("found").is_null())["what"]
+    assert unknown.str.contains("Jaccard with shuffled labels").all(), unknown.to_list()
 
 
 @pytest.mark.slow
