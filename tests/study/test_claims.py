@@ -86,7 +86,8 @@ def test_every_claim_of_the_paper_is_answered_from_results(found: pl.DataFrame) 
     assert found["claim"].unique(maintain_order=True).to_list() == claims
     assert found["what"].null_count() == 0
     unknown = found.filter(pl.col("found").is_null())["what"]
-    assert unknown.str.contains("Jaccard with shuffled labels").all(), unknown.to_list()
+    # Nothing is confused here, and chance selects nothing.
+    assert unknown.str.contains("Jaccard with shuffled labels|errors cells").all()
 
 
 @pytest.mark.slow
