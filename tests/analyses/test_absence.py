@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.oneway import equivalence_oneway_generic
-from support.planted import prototype_rows, register_rows
+from support.older import ADDED, make_older
+from support.planted import add_network, plant, prototype_rows, register_rows
 from support.writing import Fexp
 
 from benchmarks.calibration_selection import (
@@ -24,6 +25,8 @@ from benchmarks.calibration_selection import (
 from fexp_store import Warehouse
 from fexp_store.analyses.selectivity.anova import Design
 from fexp_store.analyses.selectivity.criterion import Criterion, largest_f, share_by_alpha
+from fexp_store.analyses.selectivity.select import Options, select
+from fexp_store.warehouse.place import Place
 
 
 def df_of(people: int) -> dict[str, int]:
@@ -116,3 +119,22 @@ def test_simulated_activations_come_in_by_the_public_door_and_are_selected(
             assert row["chance_low"] <= row["selective"] <= row["chance_high"]
     rules = empty.frame("SELECT DISTINCT absence, bound, permutations FROM selection").rows()
     assert rules == [("size", 0.0625, 100)]
+
+
+def test_selections_of_earlier_versions_stand_beside_new_ones(
+    empty: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_rows(empty, "faces", prototype_rows([f"p{i:02}" for i in range(6)]))
+    add_network(empty, "net", 50)
+    plant(empty, "net", "faces", np.random.default_rng(0).normal(size=(36, 50)))
+    place = Place("net", "planted", "faces")
+    first = select(empty, place, Options(alpha=0.1))
+    monkeypatch.setitem(ADDED, "results/selection", ["absence", "bound"])
+    make_older(empty)
+    older = Warehouse(empty.location)
+    columns = "SELECT run_id, absence, bound, selective, expected_by_alpha FROM selection"
+    expected = [(first.run_id, None, None, first.selective, first.expected)]
+    assert older.frame(columns).rows() == expected
+    second = select(older, place, Options(alpha=0.1, absence="size", bound=0.5))
+    expected.append((second.run_id, "size", 0.5, second.selective, second.expected))
+    assert older.frame(columns).rows() == expected
