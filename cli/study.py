@@ -38,19 +38,33 @@ def init(file: FileArgument) -> None:
 
 @study.command()
 def check(
-    ctx: typer.Context, file: FileArgument, output_format: FormatOption = Format.table
+    ctx: typer.Context,
+    file: FileArgument,
+    claims: Annotated[
+        bool,
+        typer.Option(
+            "--claims", help="Show instead what is found for each claim, beside what was published."
+        ),
+    ] = False,
+    output_format: FormatOption = Format.table,
 ) -> None:
     """Check a study file as a whole, and say what is done and what is missing.
 
-    Example:
+    With --claims, each claim of the file is shown with the query that tests it, and with what the
+    query finds in the results that are stored. Queries run by themselves too, with `fexp query`.
 
+    Examples
+    --------
         fexp study check study.toml
+
+        fexp study check examples/zhou2022.toml --claims
     """
+    from fexp_store.study.claims import answers
     from fexp_store.study.file import read_study
     from fexp_store.study.run import check as run
 
-    declared = read_study(file)
-    print_frame(run(open_warehouse(ctx), declared), output_format)
+    declared, wh = read_study(file), open_warehouse(ctx)
+    print_frame(answers(wh, declared.claims) if claims else run(wh, declared), output_format)
 
 
 @study.command()

@@ -12,7 +12,7 @@ of help, its default the option's default::
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from reprlib import Repr
@@ -66,6 +66,8 @@ class Option:
         One line.
     words : tuple of str or None
         For an option that names a file unless it is one of these words; None for any other.
+    recorded : callable
+        Makes of a file's path what is recorded of it: its name and, where it counts, the content.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Option:
     wanted: str
     help: str
     words: tuple[str, ...] | None
+    recorded: Callable[[str], str]
 
     def is_file(self, value: Any) -> bool:
         """Whether a value of this option names a file."""
@@ -116,7 +119,11 @@ def make(cls: type[Record], values: Mapping[str, Any]) -> Record:
 
 
 def plain(record: Any) -> dict[str, Any]:
-    """Return the values of a record as JSON has them; a file by its name, for no path is stored."""
+    """Return the values of a record as JSON has them.
+
+    No path is stored: a file is recorded by its name or as its option says (`Option.recorded`), for
+    which it is read.
+    """
     values = {option.name: _plain(option, record) for option in describe(type(record))}
     found: dict[str, Any] = msgspec.to_builtins(values)
     return found
@@ -133,7 +140,7 @@ def relative_to(directory: Path, cls: type, values: Mapping[str, Any]) -> dict[s
 
 def _plain(option: Option, record: Any) -> Any:
     value = getattr(record, option.name)
-    return Path(value).name if option.is_file(value) else value
+    return option.recorded(str(value)) if option.is_file(value) else value
 
 
 def _check(self: Any) -> None:
@@ -176,7 +183,12 @@ def _option(name: str, hint: Any, default: Any) -> Option:
     text = next((part.description for part in about if part.description), "")
     extra = {key: value for part in about for key, value in (part.extra or {}).items()}
     words = () if kind is Path else extra.get("file_unless")
-    return Option(name, kind, default, tuple(map(str, choices)), wanted, text, words)
+    recorded = extra.get("recorded", _file_name)
+    return Option(name, kind, default, tuple(map(str, choices)), wanted, text, words, recorded)
+
+
+def _file_name(path: str) -> str:
+    return Path(path).name
 
 
 def _kind(info: inspect.Type) -> tuple[type, str]:

@@ -8,6 +8,7 @@ from fexp_store.analyses.analysis import Analysis
 
 ANALYSES = {
     "select": "fexp_store.analyses.selectivity.select",
+    "reliability": "fexp_store.analyses.selectivity.reliability",
     "tune": "fexp_store.analyses.selectivity.tune",
     "decode": "fexp_store.analyses.expressions.decode",
     "confuse": "fexp_store.analyses.expressions.confuse",

@@ -1,4 +1,4 @@
-"""A study file: sets, networks and analyses in TOML, checked as a whole before anything runs."""
+"""A study file: sets, networks, analyses and claims in TOML, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fexp_store.given import check_depth, read_text
 from fexp_store.networks import records
 from fexp_store.options import record
 from fexp_store.outputs import writing
+from fexp_store.study.claims import DeclaredClaim, claim_of
 from fexp_store.study.section import Lines, Section, sections_of
 from fexp_store.study.sets import DeclaredSet, set_of
 
@@ -79,6 +80,7 @@ class Study:
     sets: tuple[DeclaredSet, ...]
     networks: tuple[DeclaredNetwork, ...]
     analyses: tuple[DeclaredAnalysis, ...]
+    claims: tuple[DeclaredClaim, ...] = ()
 
 
 def read_study(path: Path) -> Study:
@@ -103,7 +105,7 @@ def read_study(path: Path) -> Study:
     lines = Lines(path, text)
     for key in content:
         if key not in ("title", *_KINDS):
-            known = "title, [[sets]], [[networks]] and [[analyses]]"
+            known = "title, [[sets]], [[networks]], [[analyses]] and [[claims]]"
             raise BadInput(f"{lines.of_top(key)}: unknown key {key!r}; use {known}.")
     sections = {kind: sections_of(path, lines, kind, content.get(kind, [])) for kind in _KINDS}
     for kind in ("sets", "networks"):
@@ -119,10 +121,11 @@ def read_study(path: Path) -> Study:
         for key in SETS:
             _check_declared(section, key, [section.values.get(key)], "sets", sets)
         _check_declared(section, "networks", declared.networks or (), "networks", networks)
-    return Study(tuple(sets), tuple(networks), tuple(analyses))
+    claims = tuple(claim_of(section) for section in sections["claims"])
+    return Study(tuple(sets), tuple(networks), tuple(analyses), claims)
 
 
-_KINDS = ("sets", "networks", "analyses")
+_KINDS = ("sets", "networks", "analyses", "claims")
 _DOTS = 500  # in a line: each may be a table in the one before
 
 

@@ -104,9 +104,15 @@ def _check_declarations(wh: Warehouse, study: Study) -> None:
     for analysis in study.analyses:
         for option in describe(type(analysis.options)):
             value = getattr(analysis.options, option.name)
-            if option.is_file(value) and not Path(value).is_file():
+            if not option.is_file(value):
+                continue
+            if not Path(value).is_file():
                 name = f"{option.name} {Path(value).name}"
                 raise BadInput(f"{analysis.where}: The file of {name} does not exist.")
+            try:
+                option.recorded(value)  # which reads it, where its content counts
+            except FexpError as error:
+                raise BadInput(f"{analysis.where}: {error}") from None
 
 
 def _check_network(wh: Warehouse, network: DeclaredNetwork) -> None:

@@ -11,8 +11,8 @@
 -- - n: number of images
 -- - ss_expression, df_expression, ms_expression: sum of squares, degrees of freedom and mean square
 --   of the main effect of expression
--- - f_expression: ms_expression / ms_error; infinite where only the error is 0, null for a unit
---   without variance or with a response that is not finite
+-- - f_expression: ms_expression / ms_error; where the error is 0, infinite or, without an effect,
+--   0; null for a unit without variance or with a response that is not finite
 -- - ss_identity, df_identity, ms_identity, f_identity: the same of identity
 -- - ss_error, df_error, ms_error: the same of the error, which is the interaction
 -- - ss_total: sum of squares around the unit's mean
@@ -145,6 +145,7 @@ SELECT
     CASE
         WHEN ms_error > 0 THEN ms_expression / ms_error
         WHEN ms_expression > 0 THEN 'inf'::DOUBLE
+        WHEN ss_total > 0 THEN 0
     END AS f_expression,
     ss_identity,
     df_identity,
@@ -152,6 +153,7 @@ SELECT
     CASE
         WHEN ms_error > 0 THEN ms_identity / ms_error
         WHEN ms_identity > 0 THEN 'inf'::DOUBLE
+        WHEN ss_total > 0 THEN 0
     END AS f_identity,
     ss_error,
     df_error,

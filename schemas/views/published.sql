@@ -5,6 +5,7 @@ SELECT
     quantity,
     network,
     continuum,
+    expression,
     model,
     value,
     provenance

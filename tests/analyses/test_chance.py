@@ -12,12 +12,14 @@ from support.writing import Fexp
 
 from fexp_store import BadInput, Warehouse
 from fexp_store.analyses.selectivity.anova import Design, sums_of_squares, with_tests
+from fexp_store.analyses.selectivity.criterion import Criterion, f_limits, selective_units
 from fexp_store.analyses.selectivity.null import null_counts
 from fexp_store.analyses.selectivity.select import Options, chance_of, corrected_level, select
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse.place import Place
 
 ALPHA = 0.05
+RULE = Criterion(alpha=ALPHA)
 
 
 def design(identities: int) -> Design:
@@ -26,22 +28,31 @@ def design(identities: int) -> Design:
     return Design(order.reshape(identities, len(BASIC)))
 
 
-def selected(values: np.ndarray, cells: Design, factor: str = "expression") -> int:
+def selected(
+    values: np.ndarray,
+    cells: Design,
+    factor: str = "expression",
+    rule: Criterion = RULE,
+) -> int:
     table = with_tests(pl.DataFrame(sums_of_squares(values, cells)), cells)
-    other = "identity" if factor == "expression" else "expression"
-    return table.filter(pl.col(f"p_{factor}") < ALPHA, pl.col(f"p_{other}") > ALPHA).height
+    return int(selective_units(table, rule, cells.df, factor, ALPHA).sum())
 
 
+@pytest.mark.parametrize("absence", ["p", "size", "equivalence"])
 @pytest.mark.parametrize("factor", ["expression", "identity"])
-def test_counts_are_those_of_an_analysis_of_shuffled_activations(factor: str) -> None:
+def test_counts_are_those_of_an_analysis_of_shuffled_activations(factor: str, absence: str) -> None:
+    rule = Criterion(alpha=ALPHA, absence=absence, bound=0.4)
     cells = design(5)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(30, 400)).astype(np.float32)
     values[cells.cells[:, 2], :40] += 2
     values[cells.cells[3], 40:80] += 2
     values[:, 390:] = 7
+    values[cells.cells.ravel(), 380:390] = np.tile(np.arange(6), 5)[:, None]  # without error
     blocks = (values[:, i : i + 150] for i in range(0, 400, 150))
-    counts = null_counts(blocks, cells, factor, (ALPHA, ALPHA), 300, seed=4)
+    limits = f_limits(rule, cells.df, factor, ALPHA)
+    counts = null_counts(blocks, cells, factor, limits, 300, seed=4)
+    assert len(set(counts)) > 3
     # The same permutations, applied to the activations of whole matrices one by one.
     shape = cells.cells.shape if factor == "expression" else cells.cells.shape[::-1]
     labels = np.broadcast_to(np.arange(shape[1]), (300, *shape))
@@ -51,7 +62,7 @@ def test_counts_are_those_of_an_analysis_of_shuffled_activations(factor: str) ->
         shuffled = np.empty_like(grid)
         np.put_along_axis(shuffled, order.astype(int), grid, axis=1)
         moved = Design(shuffled if factor == "expression" else shuffled.T)
-        assert selected(values, moved, factor) == count
+        assert selected(values, moved, factor, rule) == count
 
 
 @pytest.mark.slow
@@ -60,7 +71,8 @@ def test_on_pure_noise_the_count_lies_in_its_interval_in_95_of_100_seeds() -> No
     inside = 0
     for seed in range(100):
         values = np.random.default_rng(seed).normal(size=(48, 3000)).astype(np.float32)
-        counts = null_counts([values], cells, "expression", (ALPHA, ALPHA), 200, seed=1000 + seed)
+        limits = f_limits(RULE, cells.df, "expression", ALPHA)
+        counts = null_counts([values], cells, "expression", limits, 200, seed=1000 + seed)
         found = selected(values, cells)
         chance = chance_of(counts, found)
         inside += chance["chance_low"] <= found <= chance["chance_high"]
@@ -91,8 +103,10 @@ def test_options_are_recorded_with_what_chance_does(own_copy: Warehouse, fexp: F
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     (stored,) = own_copy.frame("FROM selection").to_dicts()
-    shared = set(row) - {"expected"}
+    shared = set(row) - {"expected_by_alpha"}
     assert {k: row[k] for k in shared} == {k: stored[k] for k in shared}
+    chance = ["chance_mean", "chance_low", "chance_high", "chance_p"]
+    assert list(row)[2:] == ["units", "varying", "selective", *chance, "expected_by_alpha"]
     assert stored["threshold"] == pytest.approx(0.01 / row["varying"])
     assert (stored["permutations"], stored["seed"]) == (99, 5)
     assert stored["chance_p"] == pytest.approx(0.01)

@@ -102,8 +102,12 @@ def test_emergence_on_the_command_line(studied: Warehouse, fexp: Fexp) -> None:
         selective = chosen(studied, row["network"])
         assert row["percent"] == pytest.approx(100 * selective.mean())
         values = studied.matrix(row["network"], "conv4_3", "set1").values
-        varying = (np.ptp(values, axis=0) > 0).mean()
-        assert row["by_chance"] == pytest.approx(100 * varying * 0.05 * 0.95)
+        (found,) = studied.frame(
+            "FROM selection WHERE network = $n AND layer = 'conv4_3'", n=row["network"]
+        ).to_dicts()
+        assert row["by_chance"] == pytest.approx(100 * found["chance_mean"] / UNITS)
+        varying = (np.ptp(values, axis=0) > 0).sum()
+        assert found["expected_by_alpha"] == pytest.approx(varying * 0.05 * 0.95)
 
 
 def test_identity_overlap(studied: Warehouse) -> None:

@@ -130,9 +130,16 @@ def test_patterns_leave_them_out_on_every_set_that_is_read(
         assert "nan" not in str(compared(run(stored, name, "broken", units=units, **options)))
 
 
+def test_halves_are_compared_without_them(stored: Warehouse) -> None:
+    found, whole = (run(stored, "reliability", name) for name in ("broken", "whole"))
+    assert found.splits["varying"].unique().to_list() == [UNITS - 3]
+    assert whole.splits["varying"].unique().to_list() == [UNITS]
+    assert (found.by_people["selective"] <= whole.by_people["selective"]).all()
+
+
 def test_every_analysis_is_tried_here() -> None:
     # compare reads stored results and no activations
-    assert ANALYSES.keys() == {*PATTERNS, "select", "tune", "compare"}
+    assert ANALYSES.keys() == {*PATTERNS, "select", "reliability", "tune", "compare"}
 
 
 def test_where_nobody_counted_they_are_looked_for(stored: Warehouse, empty: Warehouse) -> None:

@@ -146,18 +146,37 @@ def test_the_newest_finished_run_is_shown_and_none_is_lost(own_copy: Warehouse) 
     assert own_copy.frame("SELECT count(*) FROM stored.selectivity").item() == 256
 
 
-def test_a_perfectly_additive_unit_has_infinite_f(empty: Warehouse, tmp_path: Path) -> None:
-    add_manifest(empty, "set1", write_photographs(tmp_path / "photographs", 2, BASIC))
-    registry.add(empty, "dlib", UNTRAINED)
-    rows = empty.frame("FROM stimuli ORDER BY stimulus_id")
-    expression = rows["expression"].rank("dense").to_numpy().astype(np.float32)
-    values = np.stack([expression, expression * 0 + 7, expression * 0], axis=1)
-    fragment = write_fragment(empty, values, 0, EMBEDDING)
-    commit(empty.storage, [fragment])
-    table = anova(empty, EMBEDDING)
-    assert table["f_expression"].to_list() == [float("inf"), None, None]
-    assert table["p_expression"].to_list() == [0.0, None, None]
-    assert table["f_identity"].to_list() == [None, None, None]
+def test_units_without_error_have_p_0_of_what_they_respond_to_and_1_of_the_rest(
+    empty: Warehouse,
+) -> None:
+    register_rows(empty, "set1", prototype_rows(["ann", "bob", "eve"]))
+    expression, identity = np.tile(np.arange(6), 3), np.repeat(np.arange(3), 6)
+    nothing = np.zeros(18)
+    planted = np.stack(
+        [expression + 0.1, identity, expression + 0.5 * identity, nothing, nothing + 7], axis=1
+    )
+    add_network(empty, "net", 5)
+    plant(empty, "net", "set1", planted.astype(np.float32))
+    place, inf = Place("net", "planted", "set1"), float("inf")
+    found = select(empty, place, Options(permutations=50))
+    table = anova(empty, place)
+    assert table["f_expression"].to_list() == [inf, 0, inf, None, None]
+    assert table["f_identity"].to_list() == [0, inf, inf, None, None]
+    for factor in ("expression", "identity"):
+        infinite = table[f"f_{factor}"] == inf
+        assert table[f"p_{factor}"].to_list() == [
+            None if x is None else float(not x) for x in infinite
+        ]
+        assert (table[f"eta_squared_{factor}"] == infinite.cast(pl.Float64)).drop_nulls().all()
+    macro = empty.frame("FROM expression_anova('net', 'planted', 'set1')")
+    assert_frame_equal(macro, table.select(macro.columns), rel_tol=1e-9)
+    for absence in ("p", "size", "equivalence"):
+        units = "SELECT selective FROM selectivity ORDER BY unit_id"
+        select(empty, place, Options(absence=absence, permutations=0, alpha=0.2))
+        assert empty.frame(units)["selective"].to_list() == [True, *[False] * 4], absence
+    assert (found.varying, found.selective) == (3, 1)
+    assert found.chance_high == 0
+    assert found.chance_p == pytest.approx(1 / 51)
 
 
 def test_seven_expressions_and_two_identities(empty: Warehouse, tmp_path: Path) -> None:

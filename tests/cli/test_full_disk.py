@@ -38,6 +38,7 @@ WRITING: dict[str, tuple[str, ...]] = {
     "import": ("import", "x.npy", "-n", "new", "-l", "x", "-s", "set1", "--source", "here"),
     "export": ("export", *LAYER, "--to", "out.npz"),
     "select": ("select", *LAYER),
+    "reliability": ("reliability", *LAYER),
     "tune": ("tune", *ANALYSED),
     "decode": ("decode", *ANALYSED, "--shuffles", "1"),
     "confuse": ("confuse", *ANALYSED),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -297,7 +299,9 @@ def test_a_study_makes_its_images_and_networks(empty: Warehouse, tmp_path: Path)
         0.5,
         1,
     }
-    assert empty.frame("SELECT DISTINCT units FROM decoding").item() == "units.txt"
+    assert empty.frame("SELECT DISTINCT units FROM decoding").item() == (
+        "units.txt (3 units, sha256 " + sha256(b"3\n5\n8\n").hexdigest()[:12] + ")"
+    )
     tuned = empty.frame("SELECT count(DISTINCT unit_id) FROM tuning").item()
     selected = empty.frame("SELECT count_if(selective) FROM selectivity").item()
     assert tuned == selected > 0
@@ -337,6 +341,58 @@ def test_a_foreign_run_makes_a_step_missing_and_running_the_study_replaces_it(
         "SELECT count(DISTINCT run_id) FROM stored.decoding WHERE network = 'one'"
     )
     assert stored.item() == 3
+
+
+OF_A_FILE = """\
+[[sets]]
+name = "faces"
+[[networks]]
+name = "one"
+layers = ["planted"]
+[[networks]]
+name = "two"
+layers = ["planted"]
+[[analyses]]
+run = "decode"
+stimuli = "faces"
+units = "units.txt"
+shuffles = 0
+folds = 2
+[[analyses]]
+run = "compare"
+stimuli = "faces"
+units = "units.txt"
+"""
+
+
+def test_other_units_in_a_file_of_the_same_name_make_steps_missing(
+    planted: Warehouse, tmp_path: Path
+) -> None:
+    study, file = read_study(write(tmp_path, OF_A_FILE)), tmp_path / "units.txt"
+    file.write_text("0\n1\n2\n")
+    run_study(planted, study, no_bar)
+    file.write_text("2 1\n0\n1\n\n")  # the same units, written otherwise
+    assert check(planted, study)["done"].all()
+    file.write_text("3\n4\n5\n6\n")
+    missing = check(planted, study).filter(~pl.col("done"))
+    assert missing["step"].to_list() == [
+        *(f"decode {name} planted on faces" for name in ("one", "two")),
+        "compare 2 layers on faces",
+    ]
+    assert run_study(planted, study, no_bar).filter("ran").height == 3
+    assert check(planted, study)["done"].all()
+    for view in ("decoding", "comparison"):
+        units = planted.frame(
+            f"SELECT DISTINCT parameters ->> 'units' AS u FROM {view} JOIN runs USING (run_id)"
+        )["u"]
+        assert len(units) == 2
+        assert all(re.fullmatch(r"units\.txt \([34] units, sha256 \w{12}\)", u) for u in units)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path, elsewhere, ignore=lambda *_: ["warehouse", "elsewhere"])
+    assert check(planted, read_study(elsewhere / "study.toml"))["done"].all()
+    file.write_text("three\n")
+    with pytest.raises(BadInput, match=r"study\.toml line 9: .*holds something else than unit_ids"):
+        check(planted, study)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,15 @@ CHOICES = ("selective", "all", "random")
 """What `choose_units` knows; anything else names a file."""
 
 
+def recorded(path: str) -> str:
+    """Return what is recorded of a file of unit_ids: its name, and what is in it.
+
+    The hash is the SHA-256 of the ids in ascending order, each once and on a line of its own, as
+    ``sort -nu FILE | sha256sum`` gives it, cut to 12 digits.
+    """
+    return _as_recorded(Path(path), _read_ids(Path(path)))
+
+
 @record
 class UnitChoice:
     """Which units are read."""
@@ -31,7 +41,7 @@ class UnitChoice:
         Meta(
             description="selective; all; random: as many, drawn from all that vary; or a file of "
             "unit_ids.",
-            extra={"file_unless": CHOICES},
+            extra={"file_unless": CHOICES, "recorded": recorded},
         ),
     ] = "selective"
 
@@ -97,7 +107,7 @@ def choose_units(
         units: ``selective``; ``all``; ``random``: as many as are selective, drawn without
         replacement from all units that vary; or a text file with one unit_id a line.
     source : dict
-        For selective and random units, what `selection` returned.
+        For selective and random units, what `selection` returned; the parameters of a run do.
     draws : int
         Of random units.
 
@@ -111,14 +121,14 @@ def choose_units(
     NotFound
         If ``fexp select`` was not run, or there is no such file.
     BadInput
-        If no unit is selective, or the file holds something else than units of the layer.
+        If no unit is selective, or the file holds something else than units of the layer, or other
+        ones than are recorded of it as `units` of the source.
     """
     n_units = registered(wh, place.network).layer(place.layer).units
     if options.units == "all":
         return [list(range(n_units))]
     if options.units not in CHOICES:
-        unit_ids: list[int] = _from_file(Path(options.units), n_units).tolist()
-        return [unit_ids]
+        return [_from_file(Path(options.units), n_units, source)]
     selected_on = place._replace(stimulus_set=source["selected_on"])
     rows = selected_units(wh, selected_on, source["selection_run"])
     selective = rows.filter("selective")["unit_id"]
@@ -151,16 +161,31 @@ def selected_units(wh: Warehouse, place: Place, run_id: str | None) -> pl.DataFr
     return rows
 
 
-def _from_file(path: Path, n_units: int) -> NDArray[np.int32]:
+def _from_file(path: Path, n_units: int, source: dict[str, Any]) -> list[int]:
+    unit_ids = _read_ids(path)
+    if not unit_ids.size or unit_ids[0] < 0 or unit_ids[-1] >= n_units:
+        raise BadInput(f"{path} must hold unit_ids from 0 to {n_units - 1}, one a line.")
+    now = _as_recorded(path, unit_ids)
+    if source.get("units", now) != now:
+        raise BadInput(f"{path} was changed while it was read; run this again.")
+    found: list[int] = unit_ids.tolist()
+    return found
+
+
+def _read_ids(path: Path) -> NDArray[np.int32]:
+    """Return the ids of a file in ascending order, each once."""
     if not path.exists():
         raise NotFound(
             f"{str(path)!r} is neither selective, all or random nor a file with one unit_id a line."
         )
     words = read_text(path, "The list of units", 64 * MIB).split()
     try:
-        unit_ids = np.unique(np.array(words, dtype=np.int32))
+        return np.unique(np.array(words, dtype=np.int32))
     except (ValueError, OverflowError) as error:
         raise BadInput(f"{path} holds something else than unit_ids: {error}.") from None
-    if not unit_ids.size or unit_ids[0] < 0 or unit_ids[-1] >= n_units:
-        raise BadInput(f"{path} must hold unit_ids from 0 to {n_units - 1}, one a line.")
-    return unit_ids
+
+
+def _as_recorded(path: Path, unit_ids: NDArray[np.int32]) -> str:
+    lines = "".join(f"{unit}\n" for unit in unit_ids.tolist())
+    digest = sha256(lines.encode()).hexdigest()
+    return f"{path.name} ({len(unit_ids)} units, sha256 {digest[:12]})"

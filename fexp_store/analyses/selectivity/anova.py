@@ -114,7 +114,12 @@ def sums_of_squares(values: NDArray[np.float32], design: Design) -> dict[str, Fl
 
 
 def with_tests(sums: pl.DataFrame, design: Design) -> pl.DataFrame:
-    """Add degrees of freedom, mean squares, F, p and partial eta squared to sums of squares."""
+    """Add degrees of freedom, mean squares, F, p and partial eta squared to sums of squares.
+
+    All three are null for a unit without variance. One without error varies exactly as its two
+    factors add up: F of a factor with an effect is then infinite, p 0 and eta squared 1; a factor
+    whose level means are all the same has F 0, p 1 and eta squared 0.
+    """
     df = design.df
     table = sums.with_columns(
         pl.lit(design.cells.size, pl.Int64).alias("n"),
@@ -137,11 +142,15 @@ def p_value(f: pl.Series, df: int, df_error: int) -> pl.Series:
 
 def _f_ratio(factor: str) -> pl.Expr:
     effect, error = pl.col(f"ms_{factor}"), pl.col("ms_error")
-    additive = pl.when(effect > 0).then(float("inf"))
-    return pl.when(error > 0).then(effect / error).otherwise(additive).alias(f"f_{factor}")
+    additive = pl.when(effect > 0).then(float("inf")).otherwise(0.0)
+    return _if_varying(pl.when(error > 0).then(effect / error).otherwise(additive), f"f_{factor}")
 
 
 def _partial_eta_squared(factor: str) -> pl.Expr:
     effect, error = pl.col(f"ss_{factor}"), pl.col("ss_error")
-    share = pl.when(effect + error > 0).then(effect / (effect + error))
-    return share.alias(f"eta_squared_{factor}")
+    share = pl.when(effect > 0).then(effect / (effect + error)).otherwise(0.0)
+    return _if_varying(share, f"eta_squared_{factor}")
+
+
+def _if_varying(value: pl.Expr, name: str) -> pl.Expr:
+    return pl.when(pl.col("ss_total") > 0).then(value).alias(name)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fexp_store.analyses.selectivity.anova import ROUNDING, Design, sums_of_squares
+from fexp_store.analyses.selectivity.criterion import other_than
 
 _BATCH = 250  # permutations at a time, which bounds memory
 
@@ -16,7 +17,7 @@ def null_counts(
     blocks: Iterable[NDArray[np.float32]],
     design: Design,
     factor: str,
-    levels: tuple[float, float],
+    limits: tuple[float, float],
     permutations: int,
     seed: int,
 ) -> NDArray[np.float64]:
@@ -25,15 +26,16 @@ def null_counts(
     Labels are shuffled within each level of the other factor, in the same way for all units. The
     other factor's sum of squares stays as it is, and what is left, W, is divided between the
     factor (S) and error (W - S). So each condition on F is one on S alone, and S takes one product
-    of units x stimuli by stimuli x permutations for each level of the factor.
+    of units x stimuli by stimuli x permutations for each level of the factor. A unit whose error is
+    0 is no exception: shuffled, its factor's effect goes into the error.
 
     Parameters
     ----------
     blocks : iterable of ndarray of shape (n_stimuli, n_units of the block), float32
     design : Design
     factor : str
-    levels : tuple of float
-        p of the factor must be below the first, p of the other factor above the second.
+    limits : tuple of float
+        F of the factor must be above the first, F of the other factor below the second.
     permutations, seed : int
 
     Returns
@@ -48,7 +50,7 @@ def null_counts(
     orders = _shuffles(cells.shape, permutations, seed)
     counts = np.zeros(permutations)
     for values in blocks:
-        shares, low, high = _standardised(values, design, factor, levels)
+        shares, low, high = _standardised(values, design, factor, limits)
         x = shares[:, cells.ravel()]
         for start in range(0, permutations, _BATCH):
             batch = orders[:, start : start + _BATCH]
@@ -69,10 +71,10 @@ def _shuffles(shape: tuple[int, ...], permutations: int, seed: int) -> NDArray[n
 
 
 def _standardised(
-    values: NDArray[np.float32], design: Design, factor: str, levels: tuple[float, float]
+    values: NDArray[np.float32], design: Design, factor: str, limits: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
     """Give each unit W = 1 and no effect of the other factor, and the bounds of S if selective."""
-    other = "identity" if factor == "expression" else "expression"
+    other = other_than(factor)
     sums = sums_of_squares(values, design)
     left = sums[f"ss_{factor}"] + sums["ss_error"]
     varies = left > ROUNDING * sums["ss_total"]
@@ -80,13 +82,10 @@ def _standardised(
     for level in design.cells if other == "identity" else design.cells.T:
         x[:, level] -= x[:, level].mean(axis=1, keepdims=True)
     x /= np.sqrt(np.where(varies, left, np.inf))[:, None]
-    from scipy import stats
-
     df, df_error = design.df, design.df["error"]
-    needed, allowed = (
-        stats.f.isf(level, df[name], df_error) * df[name] / df_error
-        for level, name in zip(levels, (factor, other), strict=True)
-    )
+    needed = limits[0] * df[factor] / df_error
+    allowed = limits[1] * df[other] / df_error
     low = np.where(varies, needed / (1 + needed), np.inf)
     high = 1 - sums[f"ss_{other}"] / np.where(varies, left, 1) / allowed
+    high[sums[f"ss_{other}"] == 0] = np.inf  # without error too, where rounding takes S above 1
     return x.astype(np.float32), low, high

@@ -14,6 +14,12 @@ from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.reading.design import check_complete, check_one_image_per_cell
 from fexp_store.analyses.reading.finite import read_blocks
 from fexp_store.analyses.selectivity.anova import FACTORS, Design, anova
+from fexp_store.analyses.selectivity.criterion import (
+    Criterion,
+    f_limits,
+    selective_units,
+    share_by_alpha,
+)
 from fexp_store.analyses.selectivity.null import null_counts
 from fexp_store.options import Seed, record
 from fexp_store.stimuli.sets import read_set
@@ -27,12 +33,9 @@ _TABLES = {"expression": "selectivity", "identity": "identity_selectivity"}
 
 
 @record
-class Options:
+class Options(Criterion):
     """Options of `select`. The study has alpha 0.01, no correction and the factor expression."""
 
-    alpha: Annotated[
-        float, Meta(gt=0, lt=1, description="Level of both tests; 0.01 in the study.")
-    ] = 0.01
     factor: Annotated[
         Literal["expression", "identity"],
         Meta(description="What units are to be selective for."),
@@ -43,7 +46,7 @@ class Options:
     permutations: Annotated[
         int,
         Meta(ge=0, le=100_000, description="Shuffle labels so often, to see what chance selects."),
-    ] = 0
+    ] = 100
     seed: Annotated[Seed, Meta(description="Of the permutations.")] = 0
 
 
@@ -61,9 +64,10 @@ class Selectivity:
     threshold : float
         Level of the factor's p: alpha, or what the correction makes of it.
     expected : float
-        Units that the levels alone would select among the varying ones: ``varying * threshold *
-        (1 - alpha)``, if neither factor had an effect and the two tests were independent (they
-        share an error term, so they nearly are).
+        Units that the rule would select among the varying ones if no factor had an effect and
+        responses were normal (see `share_by_alpha`); ``varying * threshold * (1 - alpha)`` with
+        absence p. Shown as expected_by_alpha: where permutations select another number, theirs is
+        the one to compare with.
     chance_mean, chance_low, chance_high : float, optional
         Mean and central 95% of the counts over permutations.
     chance_p : float, optional
@@ -88,9 +92,10 @@ def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
 
     Per unit, a two-way analysis of variance without replication, expression x identity. A unit is
     selective if p(expression) < alpha, after correction for the number of varying units, and
-    p(identity) > alpha; the other way round for the factor identity. Permutations shuffle labels
-    of the factor within levels of the other one, and tell mean, central 95% and p of the count;
-    `expected` is the number that alpha alone would select.
+    identity has no effect: by p(identity) > alpha as in the study, or by the size of its effect
+    (`--absence`); the other way round for the factor identity. Permutations shuffle labels of the
+    factor within levels of the other one, and tell mean, central 95% and p of the count;
+    `expected_by_alpha` is the number for normal responses without any effect.
 
     Raises
     ------
@@ -109,14 +114,15 @@ def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
     run = begin(wh, ANALYSIS, place, options)
     table = anova(wh, place)
     threshold = corrected_level(table[f"p_{options.factor}"], options.alpha, options.correction)
-    selective = _selective(table, options.factor, threshold, options.alpha)
+    design = Design.of(read_set(wh, place.stimulus_set))
+    rule = (options, design.df, options.factor, threshold)
+    selective = selective_units(table, *rule)
     counts = np.empty(0)
     if options.permutations:
-        design = Design.of(read_set(wh, place.stimulus_set))
         blocks = (b.values for b in read_blocks(wh, place))
-        levels = (threshold, options.alpha)
+        limits = f_limits(*rule)
         counts = null_counts(
-            blocks, design, options.factor, levels, options.permutations, options.seed
+            blocks, design, options.factor, limits, options.permutations, options.seed
         )
     varying = table["p_expression"].count()
     found = Selectivity(
@@ -124,7 +130,7 @@ def select(wh: Warehouse, place: Place, options: Options) -> Selectivity:
         varying=varying,
         selective=int(selective.sum()),
         threshold=threshold,
-        expected=varying * threshold * (1 - options.alpha),
+        expected=varying * share_by_alpha(*rule),
         **chance_of(counts, int(selective.sum())),
         run_id=run.run_id,
     )
@@ -168,16 +174,11 @@ def chance_of(counts: NDArray[np.float64], selective: int) -> dict[str, float | 
     }
 
 
-def _selective(table: pl.DataFrame, factor: str, threshold: float, alpha: float) -> pl.Series:
-    (other,) = set(FACTORS) - {factor}
-    rule = (table[f"p_{factor}"] < threshold) & (table[f"p_{other}"] > alpha)
-    return rule.fill_null(value=False).alias("selective")
-
-
 def _shown(found: Selectivity) -> pl.DataFrame:
-    row = asdict(found) | {"expected": round(found.expected, 1)}
+    row = asdict(found) | {"expected_by_alpha": round(found.expected, 1)}
     chance = [name for name in row if name.startswith("chance_") and row[name] is not None]
-    return pl.DataFrame([row]).select("units", "varying", "selective", "expected", *chance)
+    columns = ("units", "varying", "selective", *chance, "expected_by_alpha")
+    return pl.DataFrame([row]).select(columns)
 
 
 ANALYSIS = Analysis(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,8 @@ def tune(wh: Warehouse, place: Place, options: Options) -> Tuning:
     """Compute how selective units are tuned, store it, and count which expression they prefer.
 
     Each unit's responses are z-scored across stimuli (population standard deviation) and averaged
-    by expression; the expression with the highest mean is the unit's preferred one.
+    by expression; the expression with the highest mean is the unit's preferred one. This describes
+    units that were selected on the same images: units that noise selected are tuned too.
 
     Raises
     ------
@@ -52,7 +54,8 @@ def tune(wh: Warehouse, place: Place, options: Options) -> Tuning:
 
     References
     ----------
-    Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1B.
+    Zhou, Yang, Meng & Zhou 2022, Science Advances 8:eabj4383, figure 1B; Kriegeskorte, Simmons,
+    Bellgowan & Baker 2009, Nat. Neurosci. 12:535 (circular analysis).
     """
     registered(wh, place.network).layer(place.layer)
     run = begin(wh, ANALYSIS, place, options)
@@ -76,6 +79,13 @@ def matrix(wh: Warehouse, place: Place) -> pl.DataFrame:
     wide = rows.pivot("expression", index=["unit_id", "preferred"], values="tuning")
     best = pl.max_horizontal(pl.exclude("unit_id", "preferred"))
     return wide.sort("preferred", best, "unit_id", descending=[False, True, False])
+
+
+def _said(found: Tuning) -> Iterator[str]:
+    yield (
+        f"{found.counts['units'].sum()} units, selected on these very images: their tuning is a "
+        "description, and no test."
+    )
 
 
 def _rows(wh: Warehouse, place: Place, units: list[int]) -> pl.DataFrame:
@@ -109,5 +119,6 @@ ANALYSIS = Analysis(
     tables=("tuning",),
     same_if=("network", "layer", "stimulus_set"),
     shown=lambda found: found.counts,
+    said=_said,
     reads=lambda wh, place, _options: selection(wh, place, place.stimulus_set),
 )
