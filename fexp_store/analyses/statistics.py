@@ -9,6 +9,9 @@ from scipy import special, stats
 Outcome = tuple[float | None, float | None]
 """A statistic and its two-sided p; None where the test cannot be done."""
 
+Standardised = tuple[float | None, float | None, float | None]
+"""A mean in standard deviations, and both ends of its 95 % interval."""
+
 _ALIKE = 1e-12
 _NONE: Outcome = (None, None)
 
@@ -94,7 +97,7 @@ def single_against_group(value: float, group: ArrayLike) -> Outcome:
     return float(t), float(2 * stats.t.sf(abs(t), n - 1))
 
 
-def standardised(t: float | None, n: float, df: int) -> tuple[float | None, ...]:
+def standardised(t: float | None, n: float, df: int) -> Standardised:
     """Return a mean in standard deviations (Cohen's d_z), with its 95 % interval.
 
     Parameters
@@ -116,8 +119,9 @@ def standardised(t: float | None, n: float, df: int) -> tuple[float | None, ...]
     """
     if t is None:
         return None, None, None
-    low, high = (float(special.nctdtrinc(df, q, t)) for q in (0.975, 0.025))
-    return tuple(float(x / np.sqrt(n)) if np.isfinite(x) else None for x in (t, low, high))
+    centres = (t, special.nctdtrinc(df, 0.975, t), special.nctdtrinc(df, 0.025, t))
+    d, low, high = (float(x / np.sqrt(n)) if np.isfinite(x) else None for x in centres)
+    return d, low, high
 
 
 def holm(p_values: list[float | None]) -> list[float | None]:

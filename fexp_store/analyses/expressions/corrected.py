@@ -71,7 +71,8 @@ def identity_tables(
     place = {label: i for i, label in enumerate(labels)}
     people, who = np.unique(np.asarray(identities), return_inverse=True)
     tables = np.zeros((len(people), len(place), len(place)))
-    np.add.at(tables, (who, [place[x] for x in depicted], [place[x] for x in responses]), 1)
+    shown, answered = (np.array([place[x] for x in given]) for given in (depicted, responses))
+    np.add.at(tables, (who, shown, answered), 1)
     return tables
 
 
@@ -100,22 +101,43 @@ def corrected_similarity(tables: Table, other: Table, mask: NDArray[np.bool_]) -
     Spearman 1904, The American Journal of Psychology 15:72-101; Efron & Stein 1981, The Annals of
     Statistics 9:586-596.
     """
-    people = len(tables)
+    value, left_out = corrected_similarities(tables, other, mask)
+    return None if np.isnan(value) else Corrected(float(value), left_out)
+
+
+def corrected_similarities(
+    tables: Table, other: Table, mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Do what `corrected_similarity` does for many tables of the same identities at once.
+
+    Parameters
+    ----------
+    tables : ndarray of shape (..., n_people, n_expressions, n_expressions)
+
+    Returns
+    -------
+    values : ndarray of shape (...,)
+        NaN where `corrected_similarity` is None.
+    left_out : ndarray of shape (..., n_people)
+    """
+    people = tables.shape[-3]
     y = row_normalised(other)[mask]
     y = y - y.mean()
-    if people < 2 or y @ y < 1e-12:
-        return None
-    pooled = tables.sum(axis=0)
-    x, left = (row_normalised(t)[..., mask] for t in (pooled, pooled - tables))
-    x, left = x - x.mean(), left - left.mean(axis=1, keepdims=True)
-    noise = (people - 1) / people * ((left - left.mean(axis=0)) ** 2).sum()
-    signal = x @ x - noise
-    if signal <= LEAST_SIGNAL * (x @ x) or x @ x < 1e-12:
-        return None
-    # Leaving one out adds the same noise to each of these sums; their mean is put right.
-    spread = (left**2).sum(axis=1)
-    signals = np.maximum(signal + spread - spread.mean(), LEAST_SIGNAL * (x @ x))
     scale = np.sqrt(y @ y)
-    return Corrected(
-        float(x @ y / (np.sqrt(signal) * scale)), left @ y / (np.sqrt(signals) * scale)
-    )
+    if people < 2 or scale < 1e-6:
+        return np.full(tables.shape[:-3], np.nan), np.full(tables.shape[:-2], np.nan)
+    pooled = tables.sum(axis=-3)
+    x = row_normalised(pooled)[..., mask]
+    left = row_normalised(pooled[..., None, :, :] - tables)[..., mask]
+    x, left = (z - z.mean(axis=-1, keepdims=True) for z in (x, left))
+    total = (x**2).sum(axis=-1)
+    about = ((left - left.mean(axis=-2, keepdims=True)) ** 2).sum(axis=(-2, -1))
+    signal = total - (people - 1) / people * about
+    known = (signal > LEAST_SIGNAL * total) & (total > 1e-12)
+    signal = np.where(known, signal, 1.0)
+    # Leaving one out adds the same noise to each of these sums; their mean is put right.
+    spread = (left**2).sum(axis=-1)
+    signals = signal[..., None] + spread - spread.mean(axis=-1, keepdims=True)
+    signals = np.maximum(signals, np.where(known, LEAST_SIGNAL * total, 1.0)[..., None])
+    values = np.where(known, x @ y / (np.sqrt(signal) * scale), np.nan)
+    return values, left @ y / (np.sqrt(signals) * scale)

@@ -14,6 +14,7 @@ from fexp_store.analyses.expressions.corrected import (
     corrected_similarity,
     row_normalised,
 )
+from fexp_store.analyses.resampling import Interval
 
 STATISTICS = ("pearson", "spearman", "kendall")
 
@@ -76,9 +77,7 @@ def cells_of(n: int) -> dict[str, NDArray[np.bool_]]:
     return {"all": np.ones((n, n), bool), "errors": ~np.eye(n, dtype=bool)}
 
 
-def similarities_of(
-    one: Table, other: Table, by_identity: Table | None = None
-) -> list[Similarity]:
+def similarities_of(one: Table, other: Table, by_identity: Table | None = None) -> list[Similarity]:
     """Correlate two confusion matrices, rows normalised, over all cells and over errors only.
 
     p is that of a quadratic assignment test: the expressions of one matrix are relabelled, rows
@@ -117,12 +116,11 @@ def similarities_of(
             # The first order is the identity; rounding must not set equal correlations apart.
             p = float(np.mean(values >= values[0] - 1e-12)) if known else None
             value = float(values[0]) if known else None
-            corrected, ends = None, (None, None)
+            corrected: float | None = None
+            ends: Interval = (None, None)
             if noiseless is not None and statistic == "pearson" and known:
                 corrected, ends = noiseless.value, noiseless.interval
-            found.append(
-                Similarity(cells, statistic, value, corrected, *ends, p, int(mask.sum()))
-            )
+            found.append(Similarity(cells, statistic, value, corrected, *ends, p, int(mask.sum())))
     return found
 
 
