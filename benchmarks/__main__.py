@@ -7,7 +7,18 @@ import os
 import platform
 from collections.abc import Callable
 
-from benchmarks import analyses, flips, ingest, kills, layers, memory, query, study, write
+from benchmarks import (
+    analyses,
+    calibration_compare,
+    flips,
+    ingest,
+    kills,
+    layers,
+    memory,
+    query,
+    study,
+    write,
+)
 
 Part = Callable[[], None]
 
@@ -20,6 +31,7 @@ PARTS: dict[str, Part] = {
     "flips": flips.run,
     "query": query.run,
     "analyses": analyses.run,
+    "calibration_compare": calibration_compare.run,
     "study": study.run,
 }
 
