@@ -17,6 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from support.planted import add_network, plant, prototype_rows, register_rows
 from support.writing import state
 
+from benchmarks.calibration_compare import equal_networks, p_of_equal
 from fexp_store import BadInput, NotFound, Warehouse
 from fexp_store.analyses.comparison.compare import Options, compare
 from fexp_store.analyses.expressions.confuse import Options as ConfuseOptions
@@ -225,3 +226,25 @@ def test_layers_of_one_network_are_compared_and_never_averaged(empty: Warehouse)
     assert within.select("network_a", "network_b", "layer_a", "layer_b").unique().rows() == [
         ("net", "net", "high", "low")
     ]
+
+
+def test_equal_networks_that_were_made_elsewhere_do_not_differ(empty: Warehouse) -> None:
+    for name in ("faces", "others"):
+        register_rows(empty, name, prototype_rows([f"{name}{i:02}" for i in range(20)]))
+    for name, parts in zip(("one", "two"), equal_networks(0, 2), strict=True):
+        for stimulus_set, values in zip(("faces", "others"), parts, strict=True):
+            empty.put(name, "planted", stimulus_set, values, source="simulated", training="none")
+        place = Place(name, "planted", "faces")
+        decode(empty, place, DecodeOptions(units="all", folds=5, components=20, shuffles=0))
+        confuse(empty, place, ConfuseOptions(test="others", units="all", components=20))
+    found = compare(empty, places("one", "two"), Options(units="all"))
+    by_hand = p_of_equal(0)
+    rows = found.filter(measure="decoding accuracy")
+    assert dict(rows.select("sampled_by", "p").iter_rows()) == pytest.approx(
+        {
+            "fold": by_hand["folds, corrected resampled t"],
+            "identity": by_hand["decoding, label permutation"],
+        },
+        abs=0.06,
+    )
+    assert (found["p_holm"] > 0.05).all()
