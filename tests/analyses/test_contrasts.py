@@ -128,4 +128,5 @@ def test_intervals_of_r_hold_the_true_one() -> None:
 def test_equal_networks_are_told_apart_as_often_as_the_level_says() -> None:
     rates = rejections(100)
     error = np.sqrt(0.05 * 0.95 / 100)
-    assert max(rates.values()) < 0.07 + 2 * error
+    assert max(rates.values()) < 0.07 + 3 * error  # the worst of six
+    assert 0.03 <= np.mean(list(rates.values())) <= 0.07

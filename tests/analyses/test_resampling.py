@@ -30,7 +30,6 @@ def test_intervals_of_accuracy_hold_the_truth(images: int, spread: float) -> Non
     assert 0.92 <= np.mean(covered) <= 0.98
     error = np.sqrt(0.95 * 0.05 / 200)  # of one of the five
     assert min(covered) > 0.92 - 2 * error
-    assert max(covered) < 0.98 + 2 * error
 
 
 def test_interval_is_the_jackknife_of_the_logit() -> None:
