@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     analyses,
+    calibration_compare,
     calibration_selection,
     flips,
     ingest,
@@ -31,7 +32,6 @@ PARTS: dict[str, Part] = {
     "flips": flips.run,
     "query": query.run,
     "analyses": analyses.run,
-    "calibration_selection": calibration_selection.run,
     "study": study.run,
 }
 

@@ -34,8 +34,12 @@ keyed AS (
         kind,
         started,
         selection,
-        json_merge_patch(  -- runs of earlier versions call C c
-            parameters, json_object('C', coalesce(parameters -> 'C', parameters -> 'c'))
+        json_merge_patch(  -- runs of earlier versions call C c, and do not tell the selection
+            parameters,
+            json_object(
+                'C', coalesce(parameters -> 'C', parameters -> 'c'),
+                'selection', selection
+            )
         ) AS parameters,
         coalesce(
             key,

@@ -1,5 +1,6 @@
--- The runs that count of the analyses whose results `fexp compare` compares.
--- Parameters: $stimulus_set (the training set), $units, $two_way.
+-- The runs that count of the analyses whose results `fexp compare` compares; it reads their rows
+-- and no others.
+-- Parameters: $stimulus_set (the training set), $units, $two_way, $selection.
 SELECT
     kind,
     key ->> 'network' AS network,
@@ -13,4 +14,6 @@ WHERE
     AND key ->> 'stimulus_set' = $stimulus_set
     AND key ->> 'units' = $units
     AND coalesce((key ->> 'two_way')::BOOLEAN, $two_way) = $two_way
+    -- Only chosen units have a selection.
+    AND key ->> 'selection' = if($units IN ('selective', 'random'), $selection, 'none')
 ORDER BY ALL;

@@ -204,8 +204,8 @@ def test_tests_between_fits_are_those_of_scipy_and_statsmodels() -> None:
 
 def test_tests_of_what_is_all_alike_have_no_p() -> None:
     same = [0.5, 0.5, 0.5]
-    tests = (statistics.paired_t, statistics.wilcoxon, statistics.welch_t, statistics.mann_whitney)
-    assert [test(same, same) for test in tests] == [(None, None)] * 4
+    tests = (statistics.paired_t, statistics.wilcoxon)
+    assert [test(same, same) for test in tests] == [(None, None)] * 2
     assert statistics.single_against_group(1.0, same) == (None, None)
     assert statistics.holm([None, 0.04, 0.01, 0.03]) == [None, 0.06, 0.03, 0.06]
 

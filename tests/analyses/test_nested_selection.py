@@ -25,6 +25,7 @@ from fexp_store.analyses.expressions.cross_validation import shuffle_within
 from fexp_store.analyses.expressions.decode import Options, decode
 from fexp_store.analyses.expressions.spaces import Space, as_bits, as_ids
 from fexp_store.analyses.selectivity.anova import Design
+from fexp_store.analyses.selectivity.criterion import Criterion
 from fexp_store.analyses.selectivity.nested import select_in_folds
 from fexp_store.analyses.selectivity.select import Options as SelectOptions
 from fexp_store.analyses.selectivity.select import select
@@ -83,7 +84,9 @@ def test_units_of_each_fold_and_labelling_are_those_of_its_training_images(
     labellings = np.stack([levels, shuffled]).astype(np.int8)
     held_out = [np.array([0, 1]), np.array([2, 5, 6]), np.empty(0, np.intp)]
     stimuli = empty.frame("FROM stimuli WHERE stimulus_set = 'set1' ORDER BY stimulus_id")
-    found = select_in_folds(empty, PLACE, Design.of(stimuli), labellings, held_out, 0.05)
+    found = select_in_folds(
+        empty, PLACE, Design.of(stimuli), labellings, held_out, Criterion(alpha=0.05)
+    )
     x = values.astype(np.float64)
     for fold, out in enumerate(held_out):
         taught = ~np.isin(people, out)

@@ -453,7 +453,7 @@ stimuli = "faces"
 units = "all"
 """
     run_study(empty, read_study(write(tmp_path, text)), no_bar)
-    (row,) = empty.frame("FROM comparison WHERE test = 'paired t'").iter_rows(named=True)
+    (row,) = empty.frame("FROM comparison WHERE sampled_by = 'fold'").iter_rows(named=True)
     assert (row["network_a"], row["layer_a"], row["network_b"], row["layer_b"]) == (
         "one",
         "deep",

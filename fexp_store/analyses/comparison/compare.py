@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from msgspec import Meta
 
 from fexp_store import schemas
 from fexp_store.analyses.analysis import Analysis, begin
+from fexp_store.analyses.comparison.contrasts import of_replicates
+from fexp_store.analyses.comparison.measures import (
+    Measured,
+    Rows,
+    by_identities,
+    by_samples,
+    read_rows,
+)
+from fexp_store.analyses.expressions.humans import read_tables
 from fexp_store.analyses.expressions.training import Training
 from fexp_store.analyses.reading.units import UnitChoice
 from fexp_store.errors import BadInput, NotFound
-from fexp_store.options import describe, plain, record
+from fexp_store.options import Count, Seed, describe, plain, record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.networks import registered
 from fexp_store.warehouse.place import Place
@@ -29,7 +39,15 @@ _COUNTS = ("replicates_a", "replicates_b", "n_a", "n_b")
 class Options(UnitChoice):
     """Options of `compare`; the units are those of the results that are compared."""
 
-    two_way: Annotated[bool, Meta(description="Compare two-way identifications.")] = False
+    two_way: Annotated[bool, Meta(description="Compare two-way identifications.")] = True
+    selection: Annotated[
+        Literal["nested", "circular", "elsewhere"],
+        Meta(description="Compare results of units that were selected so."),
+    ] = "nested"
+    permutations: Annotated[
+        Count, Meta(description="Permutations of the networks' labels; our choice.")
+    ] = 2000
+    seed: Annotated[Seed, Meta(description="Seed of the permutations.")] = 0
 
 
 def compare(wh: Warehouse, places: Sequence[Place], options: Options) -> pl.DataFrame:
@@ -37,7 +55,7 @@ def compare(wh: Warehouse, places: Sequence[Place], options: Options) -> pl.Data
 
     Networks of one group (seeds of an untrained network) are replicates: their values are averaged
     for each sample before a test, and their spread is given beside it. Layers are kept apart.
-    Paired tests take the samples that both have: folds, identities of the test set, or continua.
+    Tests are paired in what both have: identities of the test images, folds, or continua.
     Different architectures differ in more than their training: the fair contrast is a network and
     its untrained twin.
 
@@ -64,9 +82,15 @@ def compare(wh: Warehouse, places: Sequence[Place], options: Options) -> pl.Data
             "A comparison needs two networks that are not replicates of one another, or two layers."
         )
     run = begin(wh, ANALYSIS, places, options)
-    measures = read_measures(wh, groups, options)
-    _check_made_alike(compared_runs(wh, places, options))
-    found = comparison(measures)
+    runs = compared_runs(wh, places, options)
+    _check_any(places, runs, options)
+    _check_made_alike(runs)
+    known = pl.DataFrame(
+        [(*place[:2], group) for place, group in groups.items()],
+        schema=["network", "layer", "group"],
+        orient="row",
+    )
+    found = comparison(read_rows(wh, runs, known, read_tables(wh, "human")), options)
     name = pl.lit(places[0].stimulus_set).alias("name")
     store(wh.storage, run, {"comparison": found.select(name, pl.all())})
     return found
@@ -79,8 +103,20 @@ def compared_runs(wh: Warehouse, places: Sequence[Place], options: Options) -> p
     """
     wanted = pl.DataFrame([place[:2] for place in places], ["network", "layer"], orient="row")
     query = schemas.sql("queries")["compared_runs"]
-    key = {"stimulus_set": places[0].stimulus_set, **plain(options)}
-    return wh.frame(query, **key).join(wanted, on=["network", "layer"], how="semi")
+    chosen = {name: plain(options)[name] for name in ("units", "two_way", "selection")}
+    found = wh.frame(query, stimulus_set=places[0].stimulus_set, **chosen)
+    return found.join(wanted, on=["network", "layer"], how="semi")
+
+
+def _check_any(places: Sequence[Place], runs: pl.DataFrame, options: Options) -> None:
+    """Refuse networks and layers without results."""
+    known = set(runs.select("network", "layer").iter_rows())
+    for place in places:
+        if tuple(place[:2]) not in known:
+            raise NotFound(
+                f"{place.network} {place.layer} has no results on {place.stimulus_set} with "
+                f"{plain(options)['units']} units; run: fexp decode {place.as_arguments}"
+            )
 
 
 def _check_made_alike(found: pl.DataFrame) -> None:
@@ -101,40 +137,8 @@ def _check_made_alike(found: pl.DataFrame) -> None:
                     )
 
 
-def read_measures(wh: Warehouse, groups: dict[Place, str], options: Options) -> pl.DataFrame:
-    """Read the measures of networks and layers, with the group of each.
-
-    Returns
-    -------
-    DataFrame
-        group, network, layer, measure, sampled_by, sample, value.
-    """
-    first, chosen = next(iter(groups)), plain(options)
-    query = schemas.sql("queries")["measures"]
-    rows = wh.frame(query, stimulus_set=first.stimulus_set, **chosen)
-    wanted = pl.DataFrame(
-        [(*place[:2], group) for place, group in groups.items()],
-        schema=["network", "layer", "group"],
-        orient="row",
-    )
-    found = rows.join(wanted, on=["network", "layer"], how="inner")
-    missing = wanted.join(found, on=["network", "layer"], how="anti")
-    for network, layer, _ in missing.iter_rows():
-        place = first._replace(network=network, layer=layer)
-        raise NotFound(
-            f"{network} {layer} has no results on {place.stimulus_set} with {chosen['units']} "
-            f"units; run: fexp decode {place.as_arguments}"
-        )
-    return found
-
-
-def comparison(measures: pl.DataFrame) -> pl.DataFrame:
+def comparison(rows: Rows, options: Options) -> pl.DataFrame:
     """Test every two groups and layers in every measure that both have.
-
-    Parameters
-    ----------
-    measures : DataFrame
-        See `read_measures`.
 
     Returns
     -------
@@ -143,16 +147,21 @@ def comparison(measures: pl.DataFrame) -> pl.DataFrame:
     """
     from fexp_store.analyses import statistics
 
-    rows = []
-    for (_, _), part in measures.group_by("measure", "sampled_by", maintain_order=True):
-        groups = part.partition_by("group", "layer", maintain_order=True)
-        groups.sort(key=lambda rows: rows.select("group", "layer").row(0))
-        for a, b in combinations(groups, 2):
-            rows += _tests(a, b)
-    if not rows:
+    sides = sorted(
+        {
+            side
+            for frame in (rows.samples, rows.answers)
+            for side in frame.select("group", "layer").unique().iter_rows()
+        }
+    )
+    found = []
+    for a, b in combinations(sides, 2):
+        for measured in _measured(rows, a, b, options):
+            found += _rows(measured, a, b)
+    if not found:
         raise NotFound("These networks have no measure in common.")
     kinds = dict.fromkeys(_TEXT, pl.String()) | dict.fromkeys(_COUNTS, pl.Int32())
-    frame = pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in rows[0]})
+    frame = pl.DataFrame(found, schema={name: kinds.get(name, pl.Float64()) for name in found[0]})
     adjusted = [
         part.with_columns(pl.Series("p_holm", statistics.holm(part["p"].to_list()), pl.Float64))
         for part in frame.partition_by("measure", "test", maintain_order=True)
@@ -160,50 +169,48 @@ def comparison(measures: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(adjusted)
 
 
-def _tests(a: pl.DataFrame, b: pl.DataFrame) -> list[dict[str, Any]]:
-    """All tests of one measure between two groups."""
-    from fexp_store.analyses import statistics
+def _measured(
+    rows: Rows, a: tuple[str, str], b: tuple[str, str], options: Options
+) -> Iterator[Measured]:
+    """All measures that two groups (or layers) have in common."""
+    one, other = (rows.samples.filter(group=g, layer=layer) for g, layer in (a, b))
+    for name in one["measure"].unique(maintain_order=True):
+        first, second = (side.filter(measure=name) for side in (one, other))
+        if second.is_empty():
+            continue
+        measured = by_samples(first, second, options.permutations, options.seed)
+        if measured is not None:
+            yield measured
+    one, other = (rows.answers.filter(group=g, layer=layer) for g, layer in (a, b))
+    for key in (
+        one.select("kind", "test_set").unique().sort("kind", "test_set").iter_rows(named=True)
+    ):
+        first, second = (side.filter(**key) for side in (one, other))
+        if not second.is_empty():
+            yield from by_identities(first, second, rows.people, options.permutations, options.seed)
 
-    one, other = (x.group_by("sample").agg(pl.col("value").mean()).sort("sample") for x in (a, b))
-    both = one.join(other, on="sample", suffix="_b").sort("sample")
-    x, y = one["value"].to_list(), other["value"].to_list()
-    outcomes: dict[str, tuple[tuple[float | None, float | None], int, int]] = {}
-    if a["sampled_by"][0] != "network":
-        pairs = both["value"].to_list(), both["value_b"].to_list()
-        outcomes["paired t"] = (statistics.paired_t(*pairs), both.height, both.height)
-        outcomes["wilcoxon"] = (statistics.wilcoxon(*pairs), both.height, both.height)
-        outcomes["welch t"] = (statistics.welch_t(x, y), len(x), len(y))
-        outcomes["mann-whitney"] = (statistics.mann_whitney(x, y), len(x), len(y))
-    means = [_replicate_means(frame) for frame in (a, b)]
-    if len(means[0]) == 1 or len(means[1]) == 1:
-        single, group = sorted(means, key=len)
-        outcome = statistics.single_against_group(single[0], group)
-        outcomes["replicates t"] = (outcome, len(means[0]), len(means[1]))
+
+def _rows(measured: Measured, a: tuple[str, str], b: tuple[str, str]) -> list[dict[str, Any]]:
+    """Rows of the table of one measure: its test, and one single network against replicates."""
+    one, other = measured.a, measured.b
+    tests = [(measured.sampled_by, measured.contrast)]
+    if len(one.replicates) + len(other.replicates) > 2:
+        against = of_replicates(one.replicates, other.replicates)
+        tests += [("network", against)] if against is not None else []
     described = {
-        "measure": a["measure"][0],
-        "network_a": a["group"][0],
-        "network_b": b["group"][0],
-        "layer_a": a["layer"][0],
-        "layer_b": b["layer"][0],
-        "replicates_a": len(means[0]),
-        "replicates_b": len(means[1]),
-        "mean_a": one["value"].mean(),
-        "mean_b": other["value"].mean(),
-        "sd_a": one["value"].std(),
-        "sd_b": other["value"].std(),
-        "replicate_sd_a": pl.Series(means[0]).std(),
-        "replicate_sd_b": pl.Series(means[1]).std(),
+        "measure": measured.measure,
+        "network_a": a[0],
+        "network_b": b[0],
+        "layer_a": a[1],
+        "layer_b": b[1],
+        "replicates_a": len(one.replicates),
+        "replicates_b": len(other.replicates),
+        "sd_a": one.sd,
+        "sd_b": other.sd,
+        "replicate_sd_a": pl.Series(one.replicates).std(),
+        "replicate_sd_b": pl.Series(other.replicates).std(),
     }
-    return [
-        described
-        | {"test": test, "sampled_by": a["sampled_by"][0], "n_a": n_a, "n_b": n_b}
-        | {"statistic": statistic, "p": p}
-        for test, ((statistic, p), n_a, n_b) in outcomes.items()
-    ]
-
-
-def _replicate_means(rows: pl.DataFrame) -> list[float]:
-    return rows.group_by("network").agg(pl.col("value").mean()).sort("network")["value"].to_list()
+    return [described | {"sampled_by": by} | asdict(contrast) for by, contrast in tests]
 
 
 ANALYSIS = Analysis(
@@ -211,7 +218,7 @@ ANALYSIS = Analysis(
     options=Options,
     run=compare,
     tables=("comparison",),
-    same_if=("networks", "stimulus_set", "units", "two_way"),
+    same_if=("networks", "stimulus_set", "units", "two_way", "selection"),
     shown=lambda found: found,
     reads=lambda wh, places, options: {
         "runs": sorted(compared_runs(wh, places, options)["run_id"])

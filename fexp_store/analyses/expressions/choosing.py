@@ -105,7 +105,7 @@ def _choose(
     random = options.units == "random"
     used = [x for x in labellings if not random or x.shuffle == x.draw == 0]
     design, levels, held_out = _design(wh, place, training, folds, used)
-    found = select_in_folds(wh, place, design, levels, held_out, options.alpha)
+    found = select_in_folds(wh, place, design, levels, held_out, options)
     if not random:
         return found.selective & finite
     counts = np.bitwise_count(found.selective[0] & finite).sum(axis=1)

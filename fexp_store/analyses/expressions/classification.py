@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fexp_store.analyses.expressions.classifier import Labels
 from fexp_store.analyses.expressions.cross_validation import Classified
-from fexp_store.analyses.resampling import identity_interval
+from fexp_store.analyses.resampling import balanced_accuracy, identity_interval, per_identity
 from fexp_store.warehouse.runs import Run
 
 _SAME = 1e-12
@@ -135,8 +135,9 @@ def classification(found: Classified, identities: Labels, run: Run) -> Classific
     accuracies = right.mean(axis=1)
     true, control = accuracies[~shuffled], accuracies[shuffled]
     accuracy = float(true.mean())
-    low, high = identity_interval(right[0], identities)
+    low, high = identity_interval(*per_identity(right[0], identities))
     random = run.parameters["units"] == "random"
+    answered = zip(found.labels[~shuffled], found.answers[~shuffled], strict=True)
     n_units = found.n_units[~shuffled]
     expressions = np.unique(found.labellings[0].labels)
     return Classification(
@@ -149,7 +150,7 @@ def classification(found: Classified, identities: Labels, run: Run) -> Classific
         accuracy=accuracy,
         accuracy_low=low,
         accuracy_high=high,
-        balanced_accuracy=balanced_accuracy(found.labels[0], right[~shuffled]),
+        balanced_accuracy=float(np.mean([balanced_accuracy(*pair) for pair in answered])),
         majority=float(found.majority_right[0].mean()),
         chance=1 / len(expressions),
         units_low=int(n_units.min()),
@@ -165,18 +166,6 @@ def classification(found: Classified, identities: Labels, run: Run) -> Classific
         draws=len(true) if random else 0,
         **_central("draws", true if random else true[:0], mean=False),
     )
-
-
-def balanced_accuracy(depicted: Labels, right: NDArray[np.bool_]) -> float:
-    """Return the mean over expressions of the proportion answered as depicted.
-
-    Parameters
-    ----------
-    depicted : ndarray of shape (n_images,), str
-    right : ndarray of shape (n_rows, n_images), bool
-    """
-    recalls = [right[:, depicted == name].mean() for name in np.unique(depicted)]
-    return float(np.mean(recalls))
 
 
 def _central(name: str, values: NDArray[np.float64], *, mean: bool) -> dict[str, float | None]:

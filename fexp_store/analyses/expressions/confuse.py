@@ -13,6 +13,7 @@ from msgspec import Meta
 from fexp_store.analyses.analysis import Analysis, begin
 from fexp_store.analyses.expressions.classification import Classification, classification
 from fexp_store.analyses.expressions.classify import classify_held_out, classify_others
+from fexp_store.analyses.expressions.corrected import identity_tables
 from fexp_store.analyses.expressions.humans import similar_observers
 from fexp_store.analyses.expressions.rows import prediction_rows
 from fexp_store.analyses.expressions.similarity import confusion_counts
@@ -94,7 +95,9 @@ def confuse(wh: Warehouse, place: Place, options: Options) -> Confusion:
         predictions["depicted"].to_list(), predictions["response"].to_list(), expressions
     )
     table = matrix["count"].to_numpy().reshape(len(expressions), -1).astype(float)
-    similarity = similar_observers(table, expressions, wh)
+    answers = (predictions["depicted"], predictions["response"], identities)
+    by_identity = identity_tables(*(list(column) for column in answers), expressions)
+    similarity = similar_observers(table, expressions, wh, by_identity)
     accuracies = [found.right[0].mean(), *drawn]
     frames = {
         "confusion": matrix,

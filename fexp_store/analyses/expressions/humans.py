@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from fexp_store import schemas
-from fexp_store.analyses.expressions.similarity import Table, similarities_of
+from fexp_store.analyses.expressions.corrected import Table
+from fexp_store.analyses.expressions.similarity import similarities_of
 from fexp_store.errors import BadInput, Conflict
 from fexp_store.expressions import BASIC, check_expression
 from fexp_store.given import MIB, read_csv
@@ -116,23 +117,34 @@ def read_tables(wh: Warehouse, kind: str | None = None) -> list[ObserverTable]:
     return found
 
 
-def similar_observers(values: Table, expressions: list[str], wh: Warehouse) -> pl.DataFrame:
+def similar_observers(
+    values: Table,
+    expressions: list[str],
+    wh: Warehouse,
+    by_identity: Table | None = None,
+) -> pl.DataFrame:
     """Correlate a confusion matrix with every human table that has the same expressions.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_expressions, n_expressions)
+    by_identity : ndarray of shape (n_people, n_expressions, n_expressions), optional
+        Counts for each identity of the images, see `identity_tables`: for intervals.
 
     Returns
     -------
     DataFrame
-        study, observer, observer_set, cells, statistic, value, p, n_cells.
+        study, observer, observer_set, cells, statistic, value, corrected, low, high, p, n_cells.
     """
     rows = [
         {"study": t.study, "observer": t.observer, "observer_set": t.stimulus_set, **asdict(s)}
         for t in read_tables(wh, "human")
         if t.expressions == tuple(expressions)
-        for s in similarities_of(values, t.values)
+        for s in similarities_of(values, t.values, by_identity)
     ]
     text = dict.fromkeys(("study", "observer", "observer_set", "cells", "statistic"), pl.String)
-    numbers = {"value": pl.Float64, "p": pl.Float64, "n_cells": pl.Int32}
-    return pl.DataFrame(rows, schema={**text, **numbers})
+    numbers = dict.fromkeys(("value", "corrected", "low", "high", "p"), pl.Float64)
+    return pl.DataFrame(rows, schema={**text, **numbers, "n_cells": pl.Int32})
 
 
 def compare_responses(wh: Warehouse) -> pl.DataFrame:

@@ -9,7 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-Table = NDArray[np.float64]
+from fexp_store.analyses.expressions.corrected import (
+    Table,
+    corrected_similarity,
+    row_normalised,
+)
+from fexp_store.analyses.resampling import Interval
+
 STATISTICS = ("pearson", "spearman", "kendall")
 
 
@@ -24,6 +30,9 @@ class Similarity:
     statistic : {"pearson", "spearman", "kendall"}
     value : float or None
         None where a matrix is constant over these cells.
+    corrected, low, high : float or None
+        Pearson's r without the noise of few answers, and its 95 % interval over identities, see
+        `corrected_similarity`; None for rank correlations, whose noise is not known.
     p : float or None
         Proportion of all relabellings whose correlation is as high (one-sided).
     n_cells : int
@@ -32,14 +41,11 @@ class Similarity:
     cells: str
     statistic: str
     value: float | None
+    corrected: float | None
+    low: float | None
+    high: float | None
     p: float | None
     n_cells: int
-
-
-def row_normalised(table: Table) -> Table:
-    """Divide each row of a confusion matrix by its sum; a row of zeros stays."""
-    sums = table.sum(axis=1, keepdims=True)
-    return np.divide(table, sums, out=np.zeros_like(table, dtype=float), where=sums > 0)
 
 
 def confusion_counts(depicted: list[str], responses: list[str], labels: list[str]) -> pl.DataFrame:
@@ -66,7 +72,12 @@ def confusion_counts(depicted: list[str], responses: list[str], labels: list[str
     )
 
 
-def similarities_of(one: Table, other: Table) -> list[Similarity]:
+def cells_of(n: int) -> dict[str, NDArray[np.bool_]]:
+    """Which cells of a matrix of n expressions are correlated: all, and errors only."""
+    return {"all": np.ones((n, n), bool), "errors": ~np.eye(n, dtype=bool)}
+
+
+def similarities_of(one: Table, other: Table, by_identity: Table | None = None) -> list[Similarity]:
     """Correlate two confusion matrices, rows normalised, over all cells and over errors only.
 
     p is that of a quadratic assignment test: the expressions of one matrix are relabelled, rows
@@ -78,6 +89,8 @@ def similarities_of(one: Table, other: Table) -> list[Similarity]:
     ----------
     one, other : ndarray of shape (n_expressions, n_expressions)
         Counts or proportions: depicted by response, in the same order.
+    by_identity : ndarray of shape (n_people, n_expressions, n_expressions), optional
+        The counts that `one` is the sum of, see `identity_tables`; without, no intervals.
 
     Returns
     -------
@@ -93,14 +106,21 @@ def similarities_of(one: Table, other: Table) -> list[Similarity]:
     orders = np.array(list(permutations(range(n))))
     relabelled = one[orders[:, :, None], orders[:, None, :]]
     found = []
-    for cells, mask in (("all", np.ones((n, n), bool)), ("errors", ~np.eye(n, dtype=bool))):
+    for cells, mask in cells_of(n).items():
+        noiseless = None
+        if by_identity is not None:
+            noiseless = corrected_similarity(by_identity, other, mask)
         for statistic in STATISTICS:
             values = _correlations(relabelled[:, mask], other[mask], statistic)
             known = not np.isnan(values[0])
             # The first order is the identity; rounding must not set equal correlations apart.
             p = float(np.mean(values >= values[0] - 1e-12)) if known else None
             value = float(values[0]) if known else None
-            found.append(Similarity(cells, statistic, value, p, int(mask.sum())))
+            corrected: float | None = None
+            ends: Interval = (None, None)
+            if noiseless is not None and statistic == "pearson" and known:
+                corrected, ends = noiseless.value, noiseless.interval
+            found.append(Similarity(cells, statistic, value, corrected, *ends, p, int(mask.sum())))
     return found
 
 

@@ -14,13 +14,14 @@ from fexp_store.analyses.expressions.spaces import Rows
 from fexp_store.analyses.reading import units
 from fexp_store.analyses.reading.images import basic_images
 from fexp_store.analyses.reading.units import UnitSource
+from fexp_store.analyses.selectivity.criterion import Criterion
 from fexp_store.options import record
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.place import Place
 
 
 @record
-class Training(UnitSource, Classifier):
+class Training(UnitSource, Criterion, Classifier):
     """Options that decide a trained classifier; results compared must agree in all of them."""
 
     selection: Annotated[
@@ -30,9 +31,6 @@ class Training(UnitSource, Classifier):
             "shuffle); circular: by fexp select, on all images, those that are classified too."
         ),
     ] = "nested"
-    alpha: Annotated[
-        float, Meta(gt=0, lt=1, description="Level of both tests of nested selection.")
-    ] = 0.01
     draws: Annotated[int, Meta(ge=1, le=10_000, description="Of random units; our choice.")] = 100
     folds: Annotated[
         int, Meta(ge=2, le=10_000, description="Folds over identities; our choice.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fexp_store.analyses.reading.finite import read_blocks
 from fexp_store.analyses.selectivity.anova import ROUNDING, Design
+from fexp_store.analyses.selectivity.criterion import Criterion, f_limits
 from fexp_store.analyses.threads import in_threads
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.networks import registered
@@ -40,12 +41,12 @@ def select_in_folds(
     design: Design,
     levels: NDArray[np.int8],
     held_out: Sequence[NDArray[np.intp]],
-    alpha: float,
+    criterion: Criterion,
 ) -> Nested:
     """Select units that respond to expression and not to identity, on training identities.
 
-    The rule is that of ``fexp select`` without a correction, on the images of the identities that
-    are not held out. One pass over the layer serves all folds and labellings: the sums over the
+    The rule is that of ``fexp select`` without a correction, for the factor expression, on the
+    images of the identities that are not held out. One pass over the layer serves all folds and labellings: the sums over the
     levels of each labelling are products of matrices, those of a fold's training images the sums
     over all images less those over its test images.
 
@@ -60,8 +61,7 @@ def select_in_folds(
     held_out : sequence of ndarray of int
         For each fold, the rows of ``design.cells`` (identities) that it leaves out; none of them
         in a fold that leaves out nobody.
-    alpha : float
-        p of expression must be below it, p of identity above it.
+    criterion : Criterion
 
     Returns
     -------
@@ -76,7 +76,7 @@ def select_in_folds(
     def select(values: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         # Around a value of the unit itself nothing cancels, and a constant unit is exactly 0.
         x = values.astype(np.float64) - values[0]
-        chosen, varies = _select(x, design, levels, tests, held_out, alpha)
+        chosen, varies = _select(x, design, levels, tests, held_out, criterion)
         # Bits of a unit are kept together until all units are there: blocks are of any size.
         return np.packbits(chosen.reshape(-1, len(x.T)).T, axis=1), np.packbits(varies.T, axis=1)
 
@@ -109,11 +109,9 @@ def _select(
     levels: NDArray[np.int8],
     tests: Sequence[NDArray[np.intp]],
     held_out: Sequence[NDArray[np.intp]],
-    alpha: float,
+    criterion: Criterion,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Select among the units of `x`, of shape (n_images, n_units)."""
-    from scipy import stats
-
     n_labellings, n_units = len(levels), x.shape[1]
     n_identities, n_levels = design.cells.shape
     chosen = np.zeros((n_labellings, len(tests), n_units), dtype=bool)
@@ -123,8 +121,7 @@ def _select(
     squares = np.einsum("iu,iu->u", x, x)
     for fold, (test, left_out) in enumerate(zip(tests, held_out, strict=True)):
         n = n_identities - len(left_out)
-        df, df_identity = n_levels - 1, n - 1
-        df_error = df * df_identity
+        df = {"expression": n_levels - 1, "identity": n - 1, "error": (n_levels - 1) * (n - 1)}
         sums = all_sums - _level_sums(x[test], levels[:, test], n_levels)
         remaining = np.delete(by_identity, left_out, axis=0)
         correction = remaining.sum(axis=0) ** 2 / (n * n_levels)
@@ -135,11 +132,10 @@ def _select(
         ss_identity = _above(np.square(remaining).sum(axis=0) / n_levels - correction, floor)
         ss = _above(np.square(sums).sum(axis=1) / n - correction, floor)
         ss_error = _above(total - ss_identity - ss, floor)
-        needed, allowed = (
-            stats.f.isf(alpha, between, df_error) * between / df_error
-            for between in (df, df_identity)
-        )
-        selective = (ss > needed * ss_error) & (ss_identity < allowed * ss_error)
+        least, most = f_limits(criterion, df, "expression", criterion.alpha)
+        ms_error = ss_error / df["error"]
+        selective = ss > least * df["expression"] * ms_error
+        selective &= (ss_identity < most * df["identity"] * ms_error) | (ss_identity == 0)
         chosen[:, fold] = selective & varies[fold]
     return chosen, varies
 
