@@ -14,7 +14,7 @@ from fexp_store import BadInput, Warehouse
 from fexp_store.analyses import statistics
 from fexp_store.analyses.morphs.categorize import Options, categorize
 from fexp_store.analyses.morphs.curves import LOWER, MODELS, UPPER, curve, fit
-from fexp_store.analyses.morphs.fits import paired_fit_tests
+from fexp_store.analyses.morphs.fits import fit_tests
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse.place import Place
 
@@ -138,7 +138,14 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
         network: categorize(
             faces,
             Place(network, "planted", "faces"),
-            Options(morphs="morphs", units="all", two_way=two_way, folds=4, resamples=100),
+            Options(
+                morphs="morphs",
+                units="all",
+                two_way=two_way,
+                folds=4,
+                resamples=100,
+                simulations=100,
+            ),
         )
         for network in ("steps", "lines")
     }
@@ -165,12 +172,12 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
     assert (curves["n_identities"] == 20).all()
     assert faces.frame("FROM categorical_fit").height == 2 * 7 * 3
     assert faces.frame("FROM discrimination").height == 2 * 7 * 20
-    assert faces.frame("FROM fit_tests").height == 2 * 3 * 2
+    assert faces.frame("FROM fit_tests").height == 2 * 3 * 3
 
 
 def test_discrimination_is_the_distance_between_neighbours(faces: Warehouse) -> None:
     plant_morphs(faces, "steps", 60, 0.6)
-    categorize(faces, STEPS, Options(morphs="morphs", units="all", resamples=10))
+    categorize(faces, STEPS, Options(morphs="morphs", units="all", resamples=10, simulations=10))
     stored = faces.frame(
         "FROM discrimination WHERE morph_from = 'anger' AND morph_to = 'fear' ORDER BY level_low"
     )
@@ -194,7 +201,7 @@ def test_sets_without_morphs_or_with_gaps_are_refused(faces: Warehouse) -> None:
 def test_tests_between_fits_are_those_of_scipy_and_statsmodels() -> None:
     rng = np.random.default_rng(3)
     r2 = {model: rng.uniform(0.8, 1, 7).tolist() for model in MODELS}
-    found = paired_fit_tests(r2)
+    found = fit_tests(r2)
     for name, test in (("t", stats.ttest_rel), ("wilcoxon", stats.wilcoxon)):
         rows = found.filter(test=name)
         p = [test(r2[a], r2[b])[1] for a, b in rows.select("model_a", "model_b").iter_rows()]

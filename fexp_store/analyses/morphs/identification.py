@@ -1,4 +1,4 @@
-"""Identification and discrimination along morph continua."""
+"""Identification of morphs: the answer of a classifier that knows the prototypes of others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values, similarities
+from fexp_store.analyses.expressions.classifier import (
+    Classifier,
+    Labels,
+    Similarities,
+    Values,
+    similarities,
+)
+from fexp_store.analyses.morphs.continuum import CONTINUUM
 from fexp_store.errors import BadInput
-
-CONTINUUM = ("morph_from", "morph_to")
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ def identify(
     *,
     folds: int,
     two_way: bool,
-) -> Labels:
+) -> pl.DataFrame:
     """Classify each morph by a classifier trained on the prototypes of other identities.
 
     Parameters
@@ -53,13 +59,24 @@ def identify(
 
     Returns
     -------
-    ndarray of shape (n_morphs,), str
+    DataFrame of n_morphs rows
+        Those of `morphs` with response (str), decision (positive for morph_to; null where the
+        classifier knew more than two expressions) and fold (of the identity, from 0).
+
+    Raises
+    ------
+    BadInput
+        If a fold leaves prototypes of fewer than two expressions.
     """
     identities = morphs["identity"].to_numpy().astype(str)
+    second = morphs["morph_to"].to_numpy().astype(str)
     answers = np.full(len(identities), "", dtype=object)
+    decisions = np.full(len(identities), np.nan)
+    folds_of = np.zeros(len(identities), np.int32)
     people = np.unique(identities)
     tasks = morphs.select(CONTINUUM).unique(maintain_order=True).rows() if two_way else [None]
-    for part in np.array_split(people, min(folds, len(people))):
+    for fold, part in enumerate(np.array_split(people, min(folds, len(people)))):
+        folds_of[np.isin(identities, part)] = fold
         known = ~np.isin(prototypes.identities, part)
         for ends in tasks:
             asked = np.isin(identities, part)
@@ -76,70 +93,23 @@ def identify(
                     f"Without {', '.join(part)}, fewer than two expressions have prototypes."
                 )
             images = similarities(prototypes.values[taught], values[asked], classifier)
-            answers[asked] = images.classify(labels)
-    return answers.astype(str)
-
-
-def choices(morphs: pl.DataFrame, answers: Labels) -> dict[tuple[str, str], pl.DataFrame]:
-    """Whether each identity was assigned to the second expression, per continuum.
-
-    Parameters
-    ----------
-    morphs : DataFrame
-        identity, morph_from, morph_to, morph_level.
-    answers : ndarray of shape (n_morphs,), str
-
-    Returns
-    -------
-    dict
-        Continuum to a frame of one row per level (ascending): morph_level, and a column of 0
-        or 1 per identity.
-
-    Raises
-    ------
-    BadInput
-        If a continuum lacks a level of an identity, or has it twice.
-    """
-    second = (pl.Series(answers.tolist()) == morphs["morph_to"]).cast(pl.Float64)
-    found = {}
-    for ends, part in morphs.with_columns(second.alias("second")).group_by(
-        CONTINUUM, maintain_order=True
-    ):
-        name = (str(ends[0]), str(ends[1]))
-        if part.select("identity", "morph_level").is_duplicated().any():
-            raise BadInput(f"{name[0]}-{name[1]} has a level of one identity twice.")
-        wide = part.pivot("identity", index="morph_level", values="second").sort("morph_level")
-        if any(wide.null_count().row(0)):
-            raise BadInput(f"{name[0]}-{name[1]} has not every level for every identity.")
-        found[name] = wide
-    return found
-
-
-def discrimination(values: Values, morphs: pl.DataFrame) -> pl.DataFrame:
-    """Distance between neighbouring levels of each continuum, mean over identities.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_morphs, n_units)
-    morphs : DataFrame
-        identity, morph_from, morph_to, morph_level.
-
-    Returns
-    -------
-    DataFrame
-        morph_from, morph_to, level_low, level_high, distance: Euclidean, divided by the
-        difference of the levels.
-    """
-    place = (*CONTINUUM, "identity")
-    ordered = morphs.with_row_index("row").sort(*place, "morph_level")
-    activations = values[ordered["row"].to_numpy()].astype(np.float64)
-    steps = np.linalg.norm(np.diff(activations, axis=0, append=np.nan), axis=1)
-    high = pl.col("morph_level").shift(-1).over(place)
-    return (
-        ordered.with_columns(high.alias("level_high"), pl.Series("step", steps))
-        .drop_nulls("level_high")  # the last level of an identity has no neighbour
-        .with_columns(distance=pl.col("step") / (pl.col("level_high") - pl.col("morph_level")))
-        .group_by(*CONTINUUM, "morph_level", "level_high", maintain_order=True)
-        .agg(pl.col("distance").mean())
-        .rename({"morph_level": "level_low"})
+            answers[asked], decided, positive = _answer(images, labels)
+            decisions[asked] = np.where(second[asked] == positive, decided, -decided)
+    found = pl.Series("decision", decisions).fill_nan(None)
+    return morphs.with_columns(
+        pl.Series("response", answers.astype(str)), found, pl.Series("fold", folds_of)
     )
+
+
+def _answer(images: Similarities, labels: Labels) -> tuple[Labels, NDArray[np.float64], str]:
+    """Train and answer: labels, decision values, and the label that positive ones stand for.
+
+    Of more than two labels there is no single decision value: all are NaN.
+    """
+    from sklearn.svm import SVC
+
+    machine = SVC(kernel="precomputed", C=images.C).fit(images.train, labels)
+    answers = machine.predict(images.test)
+    if len(machine.classes_) > 2:
+        return answers, np.full(len(answers), np.nan), ""
+    return answers, machine.decision_function(images.test), str(machine.classes_[1])
