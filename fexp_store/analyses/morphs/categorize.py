@@ -219,7 +219,7 @@ def _said(found: Categorical) -> Iterator[str]:
     if decided["p"].null_count() < decided.height:
         yield (
             f"Neighbours are farther apart where identification changes than in linear codes in "
-            f"{decided['categorical'].sum()} of {decided.height} continua (p < .05, Holm)."
+            f"{decided['categorical'].sum()} of {decided.height} continua (p < .025, one-sided, Holm)."
         )
     logistic = found.fits.filter(pl.col("boundary").is_not_null(), model="logistic")
     steep = logistic["slope"].null_count()

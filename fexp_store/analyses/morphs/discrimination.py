@@ -30,7 +30,9 @@ CATEGORICAL = {"n_identities": pl.Int32} | dict.fromkeys(
 )
 """What `categorical_row` tells, with its types."""
 
-ALPHA = 0.05
+ALPHA = 0.025
+"""Of the one-sided test that decides: what a test in both directions at .05 has on one side."""
+
 _SAME = 1e-9
 
 
