@@ -20,6 +20,7 @@ from fexp_store.warehouse.place import Place
 
 STEPS = Place("steps", "planted", "faces")
 LEVELS = np.linspace(0, 1, 21)
+TESTS = {"t": stats.ttest_rel, "wilcoxon": stats.wilcoxon, "mann-whitney": stats.mannwhitneyu}
 CONTINUA = (
     ("happiness", "anger"),
     ("happiness", "fear"),
@@ -202,11 +203,27 @@ def test_tests_between_fits_are_those_of_scipy_and_statsmodels() -> None:
     rng = np.random.default_rng(3)
     r2 = {model: rng.uniform(0.8, 1, 7).tolist() for model in MODELS}
     found = fit_tests(r2)
-    for name, test in (("t", stats.ttest_rel), ("wilcoxon", stats.wilcoxon)):
+    for name, test in TESTS.items():
         rows = found.filter(test=name)
         p = [test(r2[a], r2[b])[1] for a, b in rows.select("model_a", "model_b").iter_rows()]
         assert rows["p"].to_numpy() == pytest.approx(p)
         assert rows["p_holm"].to_numpy() == pytest.approx(multipletests(p, method="holm")[1])
+        corrected = multipletests(p, method="bonferroni")[1]
+        assert rows["p_bonferroni"].to_numpy() == pytest.approx(corrected)
+
+
+def test_unpaired_tests_of_the_published_r2_give_the_published_stars(empty: Warehouse) -> None:
+    """Figure 3D: one star between linear and poly2, two between each of them and logistic."""
+    published = empty.frame(
+        "FROM published WHERE quantity = 'categorical_fit_r2' AND network = 'vgg_face'"
+        " ORDER BY continuum"
+    )
+    r2 = {model: published.filter(model=model)["value"].to_list() for model in MODELS}
+    found = fit_tests(r2).filter(test="mann-whitney")
+    p = {(row["model_a"], row["model_b"]): row["p_bonferroni"] for row in found.to_dicts()}
+    assert 0.01 < p["poly2", "linear"] < 0.05
+    assert 0.001 < p["logistic", "linear"] < 0.01
+    assert 0.001 < p["logistic", "poly2"] < 0.01
 
 
 def test_tests_of_what_is_all_alike_have_no_p() -> None:

@@ -219,14 +219,14 @@ def _said(found: Categorical) -> Iterator[str]:
     if decided["p"].null_count() < decided.height:
         yield (
             f"Neighbours are farther apart where identification changes than in linear codes in "
-            f"{decided['categorical'].sum()} of {decided.height} continua (p < .025, one-sided, Holm)."
+            f"{decided['categorical'].sum()} of {decided.height} continua (one-sided p < .025, Holm)."
         )
     logistic = found.fits.filter(pl.col("boundary").is_not_null(), model="logistic")
     steep = logistic["slope"].null_count()
     if steep:
         yield (
             f"The slope is not estimable in {steep} of {logistic.height} continua: identification "
-            "changes between two neighbouring levels."
+            "may change between two neighbouring levels."
         )
     for row in found.tests.filter(test="t", model_a="logistic").iter_rows(named=True):
         if row["p"] is not None:

@@ -50,7 +50,7 @@ def fit_rows(
     rows = []
     for model in MODELS:
         found = fit(model, levels, second.mean(axis=1))
-        spread = Intervals(None, None, False)
+        spread = Intervals()
         if found.r2 is not None:
             spread = intervals(found, levels, second, resamples, rng)
         likely = likelihood(model, levels, second)
@@ -76,7 +76,7 @@ def fit_rows(
                 "boundary": found.boundary,
                 "boundary_low": low,
                 "boundary_high": high,
-                "slope": found.slope if spread.slope_estimable else None,
+                "slope": found.slope if spread.slope else None,
                 "slope_low": slope_low,
                 "slope_high": slope_high,
                 "peak_low": peak["level_low"],

@@ -42,13 +42,10 @@ class Intervals:
     ----------
     boundary, slope : (float, float) or None
         None where they cannot be estimated.
-    slope_estimable : bool
-        Whether the fitted curve rises over more than two neighbouring levels.
     """
 
-    boundary: Interval
-    slope: Interval
-    slope_estimable: bool
+    boundary: Interval = None
+    slope: Interval = None
 
 
 def intervals(
@@ -88,14 +85,13 @@ def intervals(
     measured = measure(fitted.model, levels, parameters)
     low, high = _studentised(measured.values, standard_errors(measured, second, counts, curves))
     estimate = measured.values[0]
-    estimable = bool(np.isfinite(estimate[1]))
     if fitted.model == "logistic":
         ends = np.sign(fitted.parameters[1] - fitted.parameters[0]) * np.exp([low[1], high[1]])
         low[1], high[1] = sorted(ends)
-        if np.isfinite(estimate[0]) and not estimable:
+        if np.isfinite(estimate[0]) and np.isnan(estimate[1]):
             low[0], high[0] = _within_a_gap(levels, measured.values[:, 0])
     low[0], high[0] = np.clip([low[0], high[0]], 0, 1)
-    return Intervals(_interval(low[0], high[0]), _interval(low[1], high[1]), estimable)
+    return Intervals(_interval(low[0], high[0]), _interval(low[1], high[1]))
 
 
 def _studentised(values: Array, errors: Array) -> tuple[Array, Array]:

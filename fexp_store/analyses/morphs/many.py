@@ -17,6 +17,8 @@ CLIP = 1e-3
 
 _STEEPNESS = np.geomspace(0.5, 200, 9)
 _CENTRES = np.linspace(0, 1, 21)
+_VALUES = {2: (-2.5, 3.5, 49), 3: (-1.5, 2.5, 25)}  # from, to, how many, by parameters
+_STARTS = 10
 _ITERATIONS = 60
 _SMALL = 1e-10
 
@@ -71,7 +73,7 @@ def most_likely_many(model: str, levels: Array, curves: Array) -> Array:
     """Fit a model to each curve by binomial likelihood; what is beyond `CLIP` is clipped there.
 
     Fisher's scoring, damped as Levenberg and Marquardt do, from several starts: the least
-    squares, and, for polynomials, ramps.
+    squares, and the most likely of a grid.
 
     Parameters
     ----------
@@ -88,10 +90,13 @@ def most_likely_many(model: str, levels: Array, curves: Array) -> Array:
     if model == "logistic":
         starts.append(_start(levels, curves))
     else:
-        starts.extend(_ramps(levels, curves, PARAMETERS[model]))
-    found = [_descend(model, levels, curves, start, likely=True) for start in starts]
-    cost = np.stack([-log_likelihoods(model, levels, curves, one) for one in found])
-    return np.stack(found)[cost.argmin(axis=0), np.arange(len(curves))]
+        starts.extend(_likely_starts(levels, curves, PARAMETERS[model]))
+    # All starts of all curves go down together.
+    tiled = np.tile(curves, (len(starts), 1))
+    found = _descend(model, levels, tiled, np.concatenate(starts), likely=True)
+    likely = log_likelihoods(model, levels, tiled, found).reshape(len(starts), -1)
+    by_start = found.reshape(len(starts), len(curves), -1)
+    return by_start[likely.argmax(axis=0), np.arange(len(curves))]
 
 
 def log_likelihoods(model: str, levels: Array, curves: Array, parameters: Array) -> Array:
@@ -116,17 +121,17 @@ def _start(levels: Array, curves: Array) -> Array:
     return np.stack([lower[at, j], upper[at, j], k[j], x0[j]], axis=1)
 
 
-def _ramps(levels: Array, curves: Array, n_parameters: int) -> list[Array]:
-    """Lines through one half at the boundary, of several slopes."""
-    centre = levels[np.abs(curves - 0.5).argmin(axis=1)]
-    sign = np.where(curves[:, -1] >= curves[:, 0], 1.0, -1.0)
-    ramps = []
-    for slope in (1.5, 3.0):
-        start = np.zeros((len(curves), n_parameters))
-        start[:, 1] = slope * sign
-        start[:, 0] = 0.5 - start[:, 1] * centre
-        ramps.append(start)
-    return ramps
+def _likely_starts(levels: Array, curves: Array, n_parameters: int) -> list[Array]:
+    """The most likely polynomials, clipped, of a grid of their values at two or three places."""
+    places = np.linspace(levels[0], levels[-1], n_parameters)
+    values = np.linspace(*_VALUES[n_parameters])
+    grid = np.stack(np.meshgrid(*[values] * n_parameters, indexing="ij"), axis=-1)
+    at_places = np.vander(places, n_parameters, increasing=True)
+    parameters = grid.reshape(-1, n_parameters) @ np.linalg.inv(at_places).T
+    p = parameters @ np.vander(levels, n_parameters, increasing=True).T
+    np.clip(p, CLIP, 1 - CLIP, out=p)
+    cost = -(curves @ np.log(p).T + (1 - curves) @ np.log1p(-p).T)
+    return [parameters[j] for j in np.argpartition(cost, _STARTS, axis=1)[:, :_STARTS].T]
 
 
 def _descend(model: str, levels: Array, curves: Array, start: Array, *, likely: bool) -> Array:
