@@ -68,7 +68,9 @@ def responses(codes: Codes, seed: int) -> tuple[Array, Array]:
     rng = np.random.default_rng(seed)
     level = np.linspace(0, 1, codes.levels)
     common = np.stack([np.arange(UNITS) % 2 == i for i in (0, 1)]).astype(float)
-    ends = common + rng.normal(0, 0.3, (codes.people, 2, UNITS))
+    # People differ in how strongly they show an expression, and so in where they are in between.
+    strength = rng.uniform(0.4, 1.6, (codes.people, 2, 1))
+    ends = common * strength + rng.normal(0, 0.3, (codes.people, 2, UNITS))
     share = np.broadcast_to(level, (codes.people, codes.levels))
     if codes.steep:
         own = AT + codes.spread * rng.normal(size=(codes.people, 1))
@@ -129,7 +131,14 @@ def in_turn(steep: float, people: int, simulations: int) -> list[Codes]:
 
 
 def covered(
-    sd: float, tables: int, *, people: int = 20, levels: int = 11, steep: float = 10, seed: int = 0
+    sd: float,
+    tables: int,
+    *,
+    people: int = 20,
+    levels: int = 11,
+    steep: float = 10,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> dict[str, float]:
     """How many intervals hold the truth, of those that there are, and how many there are not."""
     rng = np.random.default_rng(seed)
@@ -142,7 +151,7 @@ def covered(
         p = 1 / (1 + np.exp(-logit - sd * rng.normal(size=people)))
         second = (rng.random((levels, people)) < p).astype(float)
         fitted = fit("logistic", level[:, 0], second.mean(axis=1))
-        found = intervals(fitted, level[:, 0], second, 1000, rng)
+        found = intervals(fitted, level[:, 0], second, resamples, rng)
         for name, values in held.items():
             ends, true = getattr(found, name), getattr(truth, name)
             values.append(None if ends is None else bool(ends[0] <= true <= ends[1]))

@@ -14,7 +14,6 @@ from fexp_store.analyses.morphs.likelihood import likelihood
 from fexp_store.analyses.morphs.many import (
     CLIP,
     least_squares_many,
-    log_likelihoods,
     most_likely_many,
 )
 

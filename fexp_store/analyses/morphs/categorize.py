@@ -218,8 +218,8 @@ def _said(found: Categorical) -> Iterator[str]:
     decided = found.categorical
     if decided["p"].null_count() < decided.height:
         yield (
-            f"Neighbours are farther apart where identification changes than in linear codes in "
-            f"{decided['categorical'].sum()} of {decided.height} continua (one-sided p < .025, Holm)."
+            "Neighbours are farther apart where identification changes than in linear codes: "
+            f"{decided['categorical'].sum()} of {decided.height} continua (p < .025, Holm)."
         )
     logistic = found.fits.filter(pl.col("boundary").is_not_null(), model="logistic")
     steep = logistic["slope"].null_count()
