@@ -86,8 +86,9 @@ def intervals(
     low, high = _studentised(measured.values, standard_errors(measured, second, counts, curves))
     estimate = measured.values[0]
     if fitted.model == "logistic":
-        ends = np.sign(fitted.parameters[1] - fitted.parameters[0]) * np.exp([low[1], high[1]])
-        low[1], high[1] = sorted(ends)
+        with np.errstate(over="ignore"):  # no upper end, which is no interval
+            size = np.exp([low[1], high[1]])
+        low[1], high[1] = sorted(np.sign(fitted.parameters[1] - fitted.parameters[0]) * size)
         if np.isfinite(estimate[0]) and np.isnan(estimate[1]):
             low[0], high[0] = _within_a_gap(levels, measured.values[:, 0])
     low[0], high[0] = np.clip([low[0], high[0]], 0, 1)
