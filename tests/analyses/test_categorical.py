@@ -96,6 +96,21 @@ def test_odd_curves_are_fitted_without_a_warning(name: str) -> None:
         assert fit("logistic", levels, y).r2 == pytest.approx(1)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_curve_the_other_way_round_has_its_boundary_at_1_minus_that(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    levels = np.linspace(0, 1, (6, 11, 21)[seed % 3])
+    steep = (3, 10, 40, 500)[seed % 4]
+    p = expit(steep * (levels[:, None] - rng.uniform(0.2, 0.8)))
+    y = (rng.random((len(levels), 8)) < p).mean(axis=1)
+    for model in MODELS:
+        one, other = fit(model, levels, y), fit(model, levels, 1 - y[::-1])
+        if one.boundary is None:
+            assert other.boundary is None
+        else:
+            assert other.boundary == pytest.approx(1 - one.boundary, abs=0.005)
+
+
 def plant_morphs(wh: Warehouse, network: str, steep: float, at: float, people: int = 20) -> None:
     """Responses that pass from one expression's pattern to the other's as a logistic of level.
 
