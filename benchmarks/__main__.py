@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 from benchmarks import (
     analyses,
-    calibration_compare,
-    calibration_selection,
+    calibration,
     flips,
     ingest,
     kills,
@@ -32,6 +31,7 @@ PARTS: dict[str, Part] = {
     "flips": flips.run,
     "query": query.run,
     "analyses": analyses.run,
+    "calibration": calibration.run,
     "study": study.run,
 }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from benchmarks import calibration_compare, calibration_morphs, calibration_selection
 from benchmarks.setting import UNITS, in_own_process, print_table
 from benchmarks.simulated import PLACE, stored
 from fexp_store import Warehouse
@@ -93,3 +94,5 @@ def run() -> None:
             ("accuracy, circular selection", f"{np.mean(circular):.3f}", ""),
         ],
     )
+    for part in (calibration_selection, calibration_compare, calibration_morphs):
+        part.run()

@@ -49,6 +49,14 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> Outcome:
     return _outcome(stats.wilcoxon(differences)) if len(differences) else _NONE
 
 
+def mann_whitney(a: ArrayLike, b: ArrayLike) -> Outcome:
+    """Mann and Whitney's U test of independent samples."""
+    one, other = np.asarray(a, float), np.asarray(b, float)
+    if min(len(one), len(other)) < 1 or np.ptp(np.concatenate([one, other])) < _ALIKE:
+        return _NONE
+    return _outcome(stats.mannwhitneyu(one, other))
+
+
 def sign_flips(differences: NDArray[np.float64], permutations: int, seed: int) -> Outcome:
     """Test if paired samples differ by swapping the two of each pair at random.
 

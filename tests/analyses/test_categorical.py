@@ -14,12 +14,13 @@ from fexp_store import BadInput, Warehouse
 from fexp_store.analyses import statistics
 from fexp_store.analyses.morphs.categorize import Options, categorize
 from fexp_store.analyses.morphs.curves import LOWER, MODELS, UPPER, curve, fit
-from fexp_store.analyses.morphs.fits import paired_fit_tests
+from fexp_store.analyses.morphs.fits import fit_tests
 from fexp_store.expressions import BASIC
 from fexp_store.warehouse.place import Place
 
 STEPS = Place("steps", "planted", "faces")
 LEVELS = np.linspace(0, 1, 21)
+TESTS = {"t": stats.ttest_rel, "wilcoxon": stats.wilcoxon, "mann-whitney": stats.mannwhitneyu}
 CONTINUA = (
     ("happiness", "anger"),
     ("happiness", "fear"),
@@ -95,6 +96,21 @@ def test_odd_curves_are_fitted_without_a_warning(name: str) -> None:
         assert fit("logistic", levels, y).r2 == pytest.approx(1)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_curve_the_other_way_round_has_its_boundary_at_1_minus_that(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    levels = np.linspace(0, 1, (6, 11, 21)[seed % 3])
+    steep = (3, 10, 40, 500)[seed % 4]
+    p = expit(steep * (levels[:, None] - rng.uniform(0.2, 0.8)))
+    y = (rng.random((len(levels), 8)) < p).mean(axis=1)
+    for model in MODELS:
+        one, other = fit(model, levels, y), fit(model, levels, 1 - y[::-1])
+        if one.boundary is None:
+            assert other.boundary is None
+        else:
+            assert other.boundary == pytest.approx(1 - one.boundary, abs=0.005)
+
+
 def plant_morphs(wh: Warehouse, network: str, steep: float, at: float, people: int = 20) -> None:
     """Responses that pass from one expression's pattern to the other's as a logistic of level.
 
@@ -138,7 +154,14 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
         network: categorize(
             faces,
             Place(network, "planted", "faces"),
-            Options(morphs="morphs", units="all", two_way=two_way, folds=4, resamples=100),
+            Options(
+                morphs="morphs",
+                units="all",
+                two_way=two_way,
+                folds=4,
+                resamples=100,
+                simulations=100,
+            ),
         )
         for network in ("steps", "lines")
     }
@@ -165,12 +188,12 @@ def test_planted_steps_and_lines_are_told_apart(faces: Warehouse, two_way: bool)
     assert (curves["n_identities"] == 20).all()
     assert faces.frame("FROM categorical_fit").height == 2 * 7 * 3
     assert faces.frame("FROM discrimination").height == 2 * 7 * 20
-    assert faces.frame("FROM fit_tests").height == 2 * 3 * 2
+    assert faces.frame("FROM fit_tests").height == 2 * 3 * 3
 
 
 def test_discrimination_is_the_distance_between_neighbours(faces: Warehouse) -> None:
     plant_morphs(faces, "steps", 60, 0.6)
-    categorize(faces, STEPS, Options(morphs="morphs", units="all", resamples=10))
+    categorize(faces, STEPS, Options(morphs="morphs", units="all", resamples=10, simulations=10))
     stored = faces.frame(
         "FROM discrimination WHERE morph_from = 'anger' AND morph_to = 'fear' ORDER BY level_low"
     )
@@ -194,12 +217,28 @@ def test_sets_without_morphs_or_with_gaps_are_refused(faces: Warehouse) -> None:
 def test_tests_between_fits_are_those_of_scipy_and_statsmodels() -> None:
     rng = np.random.default_rng(3)
     r2 = {model: rng.uniform(0.8, 1, 7).tolist() for model in MODELS}
-    found = paired_fit_tests(r2)
-    for name, test in (("t", stats.ttest_rel), ("wilcoxon", stats.wilcoxon)):
+    found = fit_tests(r2)
+    for name, test in TESTS.items():
         rows = found.filter(test=name)
         p = [test(r2[a], r2[b])[1] for a, b in rows.select("model_a", "model_b").iter_rows()]
         assert rows["p"].to_numpy() == pytest.approx(p)
         assert rows["p_holm"].to_numpy() == pytest.approx(multipletests(p, method="holm")[1])
+        corrected = multipletests(p, method="bonferroni")[1]
+        assert rows["p_bonferroni"].to_numpy() == pytest.approx(corrected)
+
+
+def test_unpaired_tests_of_the_published_r2_give_the_published_stars(empty: Warehouse) -> None:
+    """Figure 3D: one star between linear and poly2, two between each of them and logistic."""
+    published = empty.frame(
+        "FROM published WHERE quantity = 'categorical_fit_r2' AND network = 'vgg_face'"
+        " ORDER BY continuum"
+    )
+    r2 = {model: published.filter(model=model)["value"].to_list() for model in MODELS}
+    found = fit_tests(r2).filter(test="mann-whitney")
+    p = {(row["model_a"], row["model_b"]): row["p_bonferroni"] for row in found.to_dicts()}
+    assert 0.01 < p["poly2", "linear"] < 0.05
+    assert 0.001 < p["logistic", "linear"] < 0.01
+    assert 0.001 < p["logistic", "poly2"] < 0.01
 
 
 def test_tests_of_what_is_all_alike_have_no_p() -> None:

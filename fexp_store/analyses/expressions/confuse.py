@@ -95,8 +95,12 @@ def confuse(wh: Warehouse, place: Place, options: Options) -> Confusion:
         predictions["depicted"].to_list(), predictions["response"].to_list(), expressions
     )
     table = matrix["count"].to_numpy().reshape(len(expressions), -1).astype(float)
-    answers = (predictions["depicted"], predictions["response"], identities)
-    by_identity = identity_tables(*(list(column) for column in answers), expressions)
+    by_identity = identity_tables(
+        predictions["depicted"].to_list(),
+        predictions["response"].to_list(),
+        identities.tolist(),
+        expressions,
+    )
     similarity = similar_observers(table, expressions, wh, by_identity)
     accuracies = [found.right[0].mean(), *drawn]
     frames = {

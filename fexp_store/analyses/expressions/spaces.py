@@ -132,12 +132,17 @@ def products_of(values: NDArray[np.floating]) -> Products:
 
 
 def compare_in(
-    wh: Warehouse, images: Images, spaces: Sequence[Space]
+    wh: Warehouse, images: Images, spaces: Sequence[Space], *, centred: bool = True
 ) -> Iterator[tuple[range, list[Products]]]:
     """Compute the inner products of the images of each space.
 
-    Activations are read block by block of units, with each unit's mean over all images taken off:
-    whoever centres inner products finds the same, and nothing cancels.
+    Activations are read block by block of units.
+
+    Parameters
+    ----------
+    centred : bool
+        Take each unit's mean over all images off: whoever centres inner products finds the same,
+        and nothing cancels. Otherwise they are around 0.
 
     Yields
     ------
@@ -150,14 +155,18 @@ def compare_in(
         while stop < len(spaces) and (stop == start or size + spaces[stop].n_bytes < PRODUCT_BYTES):
             size += spaces[stop].n_bytes
             stop += 1
-        yield range(start, stop), _compare(wh, images, spaces[start:stop])
+        yield range(start, stop), _compare(wh, images, spaces[start:stop], centred)
         start = stop
 
 
-def _compare(wh: Warehouse, images: Images, spaces: Sequence[Space]) -> list[Products]:
+def _compare(
+    wh: Warehouse, images: Images, spaces: Sequence[Space], centred: bool
+) -> list[Products]:
     found = [_empty(space) for space in spaces]
     together = np.bitwise_or.reduce([space.units for space in spaces])
     for x, unit_ids in _blocks(wh, images, as_ids(together)):
+        if centred:
+            x -= x.mean(axis=1, keepdims=True)
 
         def add(
             space: Space,
@@ -178,14 +187,13 @@ def _compare(wh: Warehouse, images: Images, spaces: Sequence[Space]) -> list[Pro
 def _blocks(
     wh: Warehouse, images: Images, unit_ids: NDArray[np.int32]
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int32]]]:
-    """Read units in blocks: centred values of shape (n_units, n_images), and unit_ids."""
+    """Read units in blocks: values of shape (n_units, n_images), and unit_ids."""
     step = max(1, _BLOCK_BYTES // (8 * images.count))
     for start in range(0, len(unit_ids), step):
         portion = unit_ids[start : start + step]
         parts = [wh.matrix(*place, units=portion.tolist()).values for place in images.places]
         read = [part[rows].T for part, rows in zip(parts, images.rows, strict=True)]
         x = np.concatenate(read, axis=1, dtype=np.float64)
-        x -= x.mean(axis=1, keepdims=True)
         yield x, portion
 
 

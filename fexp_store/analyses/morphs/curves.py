@@ -120,8 +120,8 @@ def logistic_grid(levels: Array, curves: Array) -> Array:
         # A step has many equally good points: of the gentlest of them, the one in the middle.
         equal = np.flatnonzero(cost <= cost.min() + _SAME)
         equal = equal[k[equal] == k[equal[0]]]
-        j = equal[len(equal) // 2]
-        best[i] = lower[j], upper[j], k[j], x0[j]
+        j, other = equal[(len(equal) - 1) // 2], equal[len(equal) // 2]
+        best[i] = lower[j], upper[j], k[j], (x0[j] + x0[other]) / 2
     return best
 
 

@@ -1,4 +1,4 @@
-"""Is identification along a continuum a step or a line? Fits, intervals and paired tests."""
+"""Is identification along a continuum a step or a line? Fits, their intervals, and tests of R2."""
 
 from __future__ import annotations
 
@@ -9,65 +9,74 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from fexp_store.analyses.morphs.curves import (
-    MODELS,
-    PARAMETERS,
-    boundary,
-    fit,
-    logistic_grid,
-    slope,
-)
-from fexp_store.analyses.statistics import holm, interval, paired_t, wilcoxon
+from fexp_store.analyses.morphs.continuum import Continuum
+from fexp_store.analyses.morphs.curves import MODELS, PARAMETERS, fit
+from fexp_store.analyses.morphs.intervals import Intervals, intervals
+from fexp_store.analyses.morphs.likelihood import likelihood
+from fexp_store.analyses.morphs.many import evaluate, least_squares_many
+from fexp_store.analyses.statistics import holm, interval, mann_whitney, paired_t, wilcoxon
 
 Array = NDArray[np.float64]
 PAIRS = (("logistic", "linear"), ("logistic", "poly2"), ("poly2", "linear"))
-_TESTS = (("t", paired_t), ("wilcoxon", wilcoxon))
+_TESTS = (("t", paired_t), ("wilcoxon", wilcoxon), ("mann-whitney", mann_whitney))
+_SAME = 1e-12
 
 
 def fit_rows(
-    levels: Array, chosen: Array, distances: pl.DataFrame, resamples: int, seed: int
+    continuum: Continuum,
+    distances: pl.DataFrame,
+    null_curves: Array,
+    resamples: int,
+    rng: np.random.Generator,
 ) -> pl.DataFrame:
     """Fit every model to one continuum.
 
-    Intervals are quantiles over `resamples` curves of identities drawn with replacement, to
-    which polynomials are fitted exactly and the logistic on a grid (see `logistic_grid`).
-
     Parameters
     ----------
-    levels : ndarray of shape (n_levels,)
-    chosen : ndarray of shape (n_levels, n_identities)
-        1 where the second expression was chosen, else 0.
     distances : DataFrame
         level_low, level_high, distance of this continuum.
+    null_curves : ndarray of shape (n_simulations, n_levels)
+        Identification curves of simulated linear codes; none where none could be made.
     resamples : int
-    seed : int
+        Bootstrap samples of identities.
 
     Returns
     -------
     DataFrame
         One row per model: columns of ``results/categorical_fit`` from model on.
     """
-    drawn = resampled_curves(chosen, resamples, np.random.default_rng(seed))
+    levels, second = continuum.levels, continuum.second
     peak = distances.sort("distance", descending=True).row(0, named=True)
     rows = []
     for model in MODELS:
-        found = fit(model, levels, chosen.mean(axis=1))
-        low, high, slope_low, slope_high = (None,) * 4
-        if found.parameters:
-            boundaries, slopes = _boundaries(model, levels, drawn)
-            (low, high), (slope_low, slope_high) = interval(boundaries), interval(slopes)
+        found = fit(model, levels, second.mean(axis=1))
+        spread = Intervals()
+        if found.r2 is not None:
+            spread = intervals(found, levels, second, resamples, rng)
+        likely = likelihood(model, levels, second)
+        null = r2_many(model, levels, null_curves) if found.parameters else np.empty(0)
+        low, high = spread.boundary or (None, None)
+        slope_low, slope_high = spread.slope or (None, None)
         at_boundary = None
         if found.boundary is not None and low is not None and high is not None:
             at_boundary = peak["level_low"] <= high and low <= peak["level_high"]
+        null_low, null_high = interval(null)
         rows.append(
             {
                 "model": model,
                 "parameters": json.dumps(found.parameters) if found.parameters else None,
                 "r2": found.r2,
+                "r2_null": float(np.nanmean(null)) if null_low is not None else None,
+                "r2_null_low": null_low,
+                "r2_null_high": null_high,
+                "log_likelihood": likely and likely.log_likelihood,
+                "aic": likely and likely.aic,
+                "bic": likely and likely.bic,
+                "left_out_log_likelihood": likely and likely.left_out,
                 "boundary": found.boundary,
                 "boundary_low": low,
                 "boundary_high": high,
-                "slope": found.slope,
+                "slope": found.slope if spread.slope else None,
                 "slope_low": slope_low,
                 "slope_high": slope_high,
                 "peak_low": peak["level_low"],
@@ -79,15 +88,20 @@ def fit_rows(
     return pl.DataFrame(rows, schema={name: kinds.get(name, pl.Float64()) for name in rows[0]})
 
 
-def resampled_curves(chosen: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Identification curves of identities drawn with replacement: (resamples, n_levels)."""
-    n = chosen.shape[1]
-    counts = rng.multinomial(n, np.full(n, 1 / n), resamples)
-    return counts @ chosen.T / n
+def r2_many(model: str, levels: Array, curves: Array) -> Array:
+    """R2 of a model fitted to each curve by least squares, (n_curves,); NaN of flat curves."""
+    if not len(curves) or len(levels) < PARAMETERS[model]:
+        return np.empty(0)
+    distinct, place = np.unique(curves, axis=0, return_inverse=True)
+    fitted = evaluate(model, levels, least_squares_many(model, levels, distinct)).values
+    residual = ((distinct - fitted) ** 2).sum(axis=1)
+    total = ((distinct - distinct.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    r2 = np.where(total > _SAME, 1 - residual / np.where(total > _SAME, total, 1), np.nan)
+    return np.asarray(r2[place.ravel()], np.float64)
 
 
-def paired_fit_tests(r2: Mapping[str, list[float | None]]) -> pl.DataFrame:
-    """Paired tests between models over the R2 of continua.
+def fit_tests(r2: Mapping[str, list[float | None]]) -> pl.DataFrame:
+    """Tests between models over the R2 of continua: paired, and Mann and Whitney's.
 
     Parameters
     ----------
@@ -98,7 +112,8 @@ def paired_fit_tests(r2: Mapping[str, list[float | None]]) -> pl.DataFrame:
     Returns
     -------
     DataFrame
-        model_a, model_b, test, n, difference, statistic, p, p_holm (over the pairs of models).
+        model_a, model_b, test, n, difference, statistic, p, p_holm and p_bonferroni (both over the
+        pairs of models).
     """
     frames: list[tuple[str | int | float | None, ...]] = []
     for name, test in _TESTS:
@@ -111,20 +126,18 @@ def paired_fit_tests(r2: Mapping[str, list[float | None]]) -> pl.DataFrame:
             statistic, p = test(one, other)
             difference = float(np.mean(one) - np.mean(other)) if known else None
             rows.append((a, b, name, len(known), difference, statistic, p))
-        adjusted = holm([row[-1] for row in rows])
-        frames.extend((*row, q) for row, q in zip(rows, adjusted, strict=True))
+        p_values = [row[-1] for row in rows]
+        frames.extend(
+            (*row, *both)
+            for row, *both in zip(rows, holm(p_values), bonferroni(p_values), strict=True)
+        )
     text = dict.fromkeys(("model_a", "model_b", "test"), pl.String)
-    numbers = dict.fromkeys(("difference", "statistic", "p", "p_holm"), pl.Float64)
+    names = ("difference", "statistic", "p", "p_holm", "p_bonferroni")
+    numbers = dict.fromkeys(names, pl.Float64)
     return pl.DataFrame(frames, schema={**text, "n": pl.Int32, **numbers}, orient="row")
 
 
-def _boundaries(model: str, levels: Array, curves: Array) -> tuple[Array, Array]:
-    """Boundary and slope of each curve, NaN where there is none."""
-    if model == "logistic":
-        fitted = logistic_grid(levels, curves)
-    else:
-        powers = np.vander(levels, PARAMETERS[model], increasing=True)
-        fitted = np.asarray(np.linalg.lstsq(powers, curves.T, rcond=None)[0].T, np.float64)
-    at = [boundary(model, tuple(row)) for row in fitted]
-    steep = [slope(model, tuple(row), x) for row, x in zip(fitted, at, strict=True)]
-    return np.array(at, dtype=float), np.array(steep, dtype=float)
+def bonferroni(p_values: list[float | None]) -> list[float | None]:
+    """Multiply each p by how many there are, to at most 1; those that are None do not count."""
+    n = sum(p is not None for p in p_values)
+    return [None if p is None else min(1.0, p * n) for p in p_values]

@@ -1,145 +1,161 @@
-"""Identification and discrimination along morph continua."""
+"""Identification of morphs: the answer of a classifier that knows the prototypes of others."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values, similarities
+from fexp_store.analyses.expressions.choosing import choose_spaces
+from fexp_store.analyses.expressions.classifier import Classifier, Labels, similarities
+from fexp_store.analyses.expressions.cross_validation import Fold, Labelling
+from fexp_store.analyses.expressions.questions import majority
+from fexp_store.analyses.expressions.spaces import Images, Rows, Space, compare_in
+from fexp_store.analyses.expressions.spaces import Products as Compared
+from fexp_store.analyses.expressions.training import Training, TrainingImages
+from fexp_store.analyses.morphs.continuum import CONTINUUM, Products
 from fexp_store.errors import BadInput
+from fexp_store.warehouse import Warehouse
+from fexp_store.warehouse.place import Place
+from fexp_store.warehouse.runs import Run
 
-CONTINUUM = ("morph_from", "morph_to")
-
-
-@dataclass(frozen=True)
-class Prototypes:
-    """Images of full expressions that the classifier learns from.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_images, n_units)
-    labels, identities : ndarray of shape (n_images,), str
-    """
-
-    values: Values
-    labels: Labels
-    identities: Labels
+Answered = tuple[Labels, NDArray[np.float64], str]
+"""Labels, decision values, and the label that positive values stand for (all are NaN where there
+is no single decision value)."""
 
 
 def identify(
-    prototypes: Prototypes,
-    values: Values,
-    morphs: pl.DataFrame,
-    classifier: Classifier,
+    wh: Warehouse,
+    places: tuple[Place, Place],
+    options: Training,
+    run: Run,
+    prototypes: TrainingImages,
+    morphs: tuple[Rows, pl.DataFrame],
     *,
-    folds: int,
     two_way: bool,
-) -> Labels:
-    """Classify each morph by a classifier trained on the prototypes of other identities.
+) -> tuple[pl.DataFrame, Products]:
+    """Classify each morph by a classifier that was taught the prototypes of other identities.
+
+    The identities of the morphs are divided into as many parts as there are folds, in
+    alphabetical order; each part's classifier leaves out the prototypes of all its identities, and
+    so does the selection of its units. Of random units, it is the first draw that answers.
 
     Parameters
     ----------
-    prototypes : Prototypes
-    values : ndarray of shape (n_morphs, n_units)
-    morphs : DataFrame of n_morphs rows
-        identity, morph_from, morph_to.
-    folds : int
-        Parts into which the identities of the morphs are divided, in alphabetical order; each
-        part's classifier leaves out the prototypes of all its identities.
+    places : tuple of Place
+        Of prototypes and of morphs.
+    prototypes : TrainingImages
+    morphs : tuple of ndarray of int and DataFrame
+        Rows of their matrix of activations, and their identity, morph_from, morph_to, morph_level.
     two_way : bool
-        Train on the prototypes of the two ends of each continuum, not on all expressions.
+        Teach the prototypes of the two ends of each continuum, not those of all expressions.
 
     Returns
     -------
-    ndarray of shape (n_morphs,), str
-    """
-    identities = morphs["identity"].to_numpy().astype(str)
-    answers = np.full(len(identities), "", dtype=object)
-    people = np.unique(identities)
-    tasks = morphs.select(CONTINUUM).unique(maintain_order=True).rows() if two_way else [None]
-    for part in np.array_split(people, min(folds, len(people))):
-        known = ~np.isin(prototypes.identities, part)
-        for ends in tasks:
-            asked = np.isin(identities, part)
-            taught = known
-            if ends is not None:
-                here = (pl.col("morph_from") == ends[0]) & (pl.col("morph_to") == ends[1])
-                asked = asked & morphs.select(here).to_series().to_numpy()
-                taught = known & np.isin(prototypes.labels, ends)
-            if not asked.any():
-                continue
-            labels = prototypes.labels[taught]
-            if len(np.unique(labels)) < 2:
-                raise BadInput(
-                    f"Without {', '.join(part)}, fewer than two expressions have prototypes."
-                )
-            images = similarities(prototypes.values[taught], values[asked], classifier)
-            answers[asked] = images.classify(labels)
-    return answers.astype(str)
-
-
-def choices(morphs: pl.DataFrame, answers: Labels) -> dict[tuple[str, str], pl.DataFrame]:
-    """Whether each identity was assigned to the second expression, per continuum.
-
-    Parameters
-    ----------
-    morphs : DataFrame
-        identity, morph_from, morph_to, morph_level.
-    answers : ndarray of shape (n_morphs,), str
-
-    Returns
-    -------
-    dict
-        Continuum to a frame of one row per level (ascending): morph_level, and a column of 0
-        or 1 per identity.
+    DataFrame of n_morphs rows
+        The morphs with response (str), decision (positive for morph_to; null where the classifier
+        knew more than two expressions, or had no units), n_units, and fold (from 0).
+    mapping
+        Inner products between the levels of each identity's continuum, over the units of its fold.
 
     Raises
     ------
     BadInput
-        If a continuum lacks a level of an identity, or has it twice.
+        If a fold leaves prototypes of fewer than two expressions.
     """
-    second = (pl.Series(answers.tolist()) == morphs["morph_to"]).cast(pl.Float64)
-    found = {}
-    for ends, part in morphs.with_columns(second.alias("second")).group_by(
-        CONTINUUM, maintain_order=True
-    ):
-        name = (str(ends[0]), str(ends[1]))
-        if part.select("identity", "morph_level").is_duplicated().any():
-            raise BadInput(f"{name[0]}-{name[1]} has a level of one identity twice.")
-        wide = part.pivot("identity", index="morph_level", values="second").sort("morph_level")
-        if any(wide.null_count().row(0)):
-            raise BadInput(f"{name[0]}-{name[1]} has not every level for every identity.")
-        found[name] = wide
-    return found
-
-
-def discrimination(values: Values, morphs: pl.DataFrame) -> pl.DataFrame:
-    """Distance between neighbouring levels of each continuum, mean over identities.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_morphs, n_units)
-    morphs : DataFrame
-        identity, morph_from, morph_to, morph_level.
-
-    Returns
-    -------
-    DataFrame
-        morph_from, morph_to, level_low, level_high, distance: Euclidean, divided by the
-        difference of the levels.
-    """
-    place = (*CONTINUUM, "identity")
-    ordered = morphs.with_row_index("row").sort(*place, "morph_level")
-    activations = values[ordered["row"].to_numpy()].astype(np.float64)
-    steps = np.linalg.norm(np.diff(activations, axis=0, append=np.nan), axis=1)
-    high = pl.col("morph_level").shift(-1).over(place)
-    return (
-        ordered.with_columns(high.alias("level_high"), pl.Series("step", steps))
-        .drop_nulls("level_high")  # the last level of an identity has no neighbour
-        .with_columns(distance=pl.col("step") / (pl.col("level_high") - pl.col("morph_level")))
-        .group_by(*CONTINUUM, "morph_level", "level_high", maintain_order=True)
-        .agg(pl.col("distance").mean())
-        .rename({"morph_level": "level_low"})
+    rows, shown = morphs
+    first = len(prototypes.rows)
+    shown = shown.with_row_index("image", offset=first)
+    parts = [part for _, part in shown.group_by(_part(shown, options.folds), maintain_order=True)]
+    folds = [_fold(prototypes, part) for part in parts]
+    images = Images(places, (prototypes.rows, rows))
+    labellings = [Labelling(0, 0, prototypes.labels)]
+    spaces, _ = choose_spaces(
+        wh, options, run, prototypes, images, folds, labellings, together=True
     )
+    answered: list[pl.DataFrame] = []
+    products: dict[tuple[str, str, str], NDArray[np.float64]] = {}
+    with wh.bar(f"Identifying {shown.height} morphs") as started:
+        advance = started(shown.height)
+        for numbers, compared in compare_in(wh, images, spaces, centred=False):
+            for number, inner in zip(numbers, compared, strict=True):
+                space, part, fold = spaces[number], parts[number], folds[number]
+                for task in part.partition_by(CONTINUUM) if two_way else [part]:
+                    found = _identify(space, inner, prototypes, fold, task, options, two_way)
+                    answered.append(found.with_columns(fold=pl.lit(number, pl.Int32)))
+                products |= dict(_levels(space, inner, part))
+                advance(part.height)
+    return pl.concat(answered).sort("image").drop("image"), products
+
+
+def _part(shown: pl.DataFrame, folds: int) -> pl.Series:
+    """Divide identities in alphabetical order: the part of each morph."""
+    people = np.unique(shown["identity"].to_numpy().astype(str))
+    sizes = [len(part) for part in np.array_split(people, min(folds, len(people)))]
+    part_of = dict(
+        zip(people.tolist(), np.repeat(np.arange(len(sizes)), sizes).tolist(), strict=True)
+    )
+    return shown["identity"].replace_strict(part_of, return_dtype=pl.Int32).alias("part")
+
+
+def _fold(prototypes: TrainingImages, part: pl.DataFrame) -> Fold:
+    """Leave the identities of a part out of the prototypes."""
+    others = ~np.isin(prototypes.identities, part["identity"].unique().to_list())
+    return Fold(np.flatnonzero(others), part["image"].to_numpy().astype(np.intp))
+
+
+def _identify(
+    space: Space,
+    compared: Compared,
+    prototypes: TrainingImages,
+    fold: Fold,
+    task: pl.DataFrame,
+    settings: Classifier,
+    two_way: bool,
+) -> pl.DataFrame:
+    """Answer to morphs: of one continuum if two-way."""
+    train = fold.train
+    if two_way:
+        train = train[np.isin(prototypes.labels[train], task.select(CONTINUUM).row(0))]
+    labels = prototypes.labels[train]
+    if len(np.unique(labels)) < 2:
+        who = ", ".join(sorted(set(task["identity"])))
+        raise BadInput(f"Without {who}, fewer than two expressions have prototypes.")
+    images = task["image"].to_numpy().astype(np.intp)
+    if space.n_units:
+        taught, asked = space.positions(train), space.positions(images)
+        answers, decisions, positive = _answer(compared, taught, asked, labels, settings)
+    else:
+        answers = np.full(len(images), majority(labels))
+        decisions, positive = np.full(len(images), np.nan), ""
+    sign = np.where(task["morph_to"].to_numpy().astype(str) == positive, 1, -1)
+    return task.with_columns(
+        pl.Series("response", answers.tolist(), pl.String),
+        pl.Series("decision", sign * decisions).fill_nan(None),
+        pl.lit(space.n_units, pl.Int32).alias("n_units"),
+    )
+
+
+def _answer(
+    compared: Compared, train: Rows, test: Rows, labels: Labels, settings: Classifier
+) -> Answered:
+    from sklearn.svm import SVC
+
+    images = similarities(compared, train, test, settings)
+    machine = SVC(kernel="precomputed", C=images.C).fit(images.train, labels)
+    answers = machine.predict(images.test)
+    if len(machine.classes_) > 2:
+        return answers, np.full(len(answers), np.nan), ""
+    return answers, machine.decision_function(images.test), str(machine.classes_[1])
+
+
+def _levels(
+    space: Space, compared: Compared, part: pl.DataFrame
+) -> Iterator[tuple[tuple[str, str, str], NDArray[np.float64]]]:
+    """Give the inner products between the levels, ascending, of each identity's continuum."""
+    ordered = part.sort("morph_level")
+    for (a, b, who), levels in ordered.group_by(*CONTINUUM, "identity", maintain_order=True):
+        at = space.positions(levels["image"].to_numpy().astype(np.intp))
+        yield (str(a), str(b), str(who)), compared.between(at, at)

@@ -46,9 +46,9 @@ def select_in_folds(
     """Select units that respond to expression and not to identity, on training identities.
 
     The rule is that of ``fexp select`` without a correction, for the factor expression, on the
-    images of the identities that are not held out. One pass over the layer serves all folds and labellings: the sums over the
-    levels of each labelling are products of matrices, those of a fold's training images the sums
-    over all images less those over its test images.
+    images of the identities that are not held out. One pass over the layer serves all folds and
+    labellings: the sums over the levels of each labelling are products of matrices, those of a
+    fold's training images the sums over all images less those over its test images.
 
     Parameters
     ----------
