@@ -22,10 +22,11 @@ from fexp_store.analyses.comparison.contrasts import (
     of_replicates,
     of_similarities,
 )
-from fexp_store.analyses.expressions.classifier import Classifier, similarities
+from fexp_store.analyses.expressions.classifier import Classifier, Labels, similarities
 from fexp_store.analyses.expressions.corrected import corrected_similarity, identity_tables
 from fexp_store.analyses.expressions.cross_validation import cross_validate
 from fexp_store.analyses.expressions.similarity import cells_of
+from fexp_store.analyses.expressions.spaces import products_of
 from fexp_store.analyses.resampling import identity_interval
 from fexp_store.expressions import BASIC
 
@@ -162,7 +163,7 @@ def p_of_equal(seed: int, people: int = 20, folds: int = 5) -> dict[str, float]:
         validated.append(
             cross_validate(train, labels, who, classifier=settings, folds=folds, seed=0)
         )
-        answered = similarities(train, test, settings).classify(labels)
+        answered = classified(train, test, labels, settings)
         tables.append(
             identity_tables(labels.tolist(), answered.tolist(), who.tolist(), expressions)
         )
@@ -186,12 +187,20 @@ def p_of_equal(seed: int, people: int = 20, folds: int = 5) -> dict[str, float]:
     }
 
 
+def classified(train: Values, test: Values, labels: Labels, settings: Classifier) -> Labels:
+    """Answer to test images by a classifier that was taught the training images."""
+    rows = np.arange(len(train) + len(test))
+    taught, asked = np.split(rows, [len(train)])
+    products = products_of(np.concatenate([train, test]))
+    return similarities(products, taught, asked, settings).classify(labels)
+
+
 def p_of_replicates(seed: int, people: int = 20) -> float:
     """P of one of four equal networks against the three others, in accuracy on a set."""
     labels, settings = np.tile(LABELS, people), Classifier(components=20)
     accuracies = np.array(
         [
-            np.mean(similarities(train, test, settings).classify(labels) == labels)
+            np.mean(classified(train, test, labels, settings) == labels)
             for train, test in equal_networks(seed, 4, people)
         ]
     )

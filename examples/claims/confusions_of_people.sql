@@ -40,7 +40,7 @@ then_found AS (
 )
 
 SELECT
-    concat_ws(' ', s.network, s.layer, s.units || ':', 'r with people,', s.cells, 'cells') AS what,
+    concat_ws(' ', s.network, s.layer, s.units, s.selection || ':', 'r with people,', s.cells, 'cells') AS what,
     s.value AS found,
     t.r AS published
 FROM similarity AS s
@@ -54,4 +54,4 @@ WHERE
     AND s.study = 'zhou2022'
     AND s.observer = 'human'
     AND s.observer_set = $people
-ORDER BY s.network, s.layer, s.units, s.run_id, s.cells;
+ORDER BY s.network, s.layer, s.units, s.selection, s.run_id, s.cells;

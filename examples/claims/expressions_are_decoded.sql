@@ -5,6 +5,7 @@ WITH accuracies AS (
         network,
         layer,
         units,
+        selection,
         run_id,
         if(shuffle = 0, 'svc_cross_validated', 'svc_shuffled_labels') AS model,
         sum(correct) / sum(n_test) AS accuracy
@@ -14,7 +15,7 @@ WITH accuracies AS (
 )
 
 SELECT
-    concat_ws(' ', a.network, a.layer, a.units || ':', a.model) AS what,
+    concat_ws(' ', a.network, a.layer, a.units, a.selection || ':', a.model) AS what,
     a.accuracy AS found,
     p.value AS published
 FROM accuracies AS a
@@ -24,4 +25,4 @@ LEFT JOIN published AS p
         n.network_group = p.network
         AND a.model = p.model
         AND p.quantity = 'decoding_accuracy'
-ORDER BY a.network, a.layer, a.units, a.run_id, a.model;
+ORDER BY a.network, a.layer, a.units, a.selection, a.run_id, a.model;

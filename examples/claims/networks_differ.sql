@@ -6,6 +6,7 @@ WITH tested AS (
         measure,
         network_a,
         network_b,
+        selection,
         mean_a - mean_b AS difference
     FROM comparison
     WHERE
@@ -26,7 +27,7 @@ logistic AS (
 )
 
 SELECT
-    concat_ws(' ', t.measure || ':', t.network_a, 'minus', t.network_b) AS what,
+    concat_ws(' ', t.selection, t.measure || ':', t.network_a, 'minus', t.network_b) AS what,
     t.difference AS found,
     if(t.measure LIKE 'R2 of logistic %', a.value - b.value, NULL) AS published
 FROM tested AS t

@@ -5,6 +5,7 @@ WITH means AS (
         network,
         layer,
         units,
+        selection,
         two_way,
         run_id,
         model,
@@ -16,7 +17,7 @@ WITH means AS (
 
 SELECT
     concat_ws(
-        ' ', m.network, m.layer, m.units, if(m.two_way, 'two-way:', 'six-way:'), 'R2 of', m.model
+        ' ', m.network, m.layer, m.units, m.selection, if(m.two_way, 'two-way:', 'six-way:'), 'R2 of', m.model
     ) AS what,
     m.r2 AS found,
     p.value AS published
@@ -27,4 +28,4 @@ LEFT JOIN published AS p
         n.network_group = p.network
         AND m.model = p.model
         AND p.quantity = 'categorical_fit_r2_mean'
-ORDER BY m.network, m.layer, m.units, m.two_way, m.run_id, m.model;
+ORDER BY m.network, m.layer, m.units, m.selection, m.two_way, m.run_id, m.model;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
 
 Outcome = tuple[float | None, float | None]
 """A statistic and its two-sided p; None where the test cannot be done."""
@@ -35,6 +34,8 @@ def mean_t(differences: NDArray[np.float64], test_by_train: float = 0.0) -> Outc
     ----------
     Nadeau & Bengio 2003, Machine Learning 52:239-281.
     """
+    from scipy import stats
+
     if len(differences) < 2 or np.ptp(differences) < _ALIKE:
         return _NONE
     n = len(differences)
@@ -44,6 +45,8 @@ def mean_t(differences: NDArray[np.float64], test_by_train: float = 0.0) -> Outc
 
 def wilcoxon(a: ArrayLike, b: ArrayLike) -> Outcome:
     """Wilcoxon's signed-rank test of paired samples of shape (n,); ties of zero are dropped."""
+    from scipy import stats
+
     differences = np.asarray(a, float) - np.asarray(b, float)
     differences = differences[np.abs(differences) > _ALIKE]
     return _outcome(stats.wilcoxon(differences)) if len(differences) else _NONE
@@ -51,6 +54,8 @@ def wilcoxon(a: ArrayLike, b: ArrayLike) -> Outcome:
 
 def mann_whitney(a: ArrayLike, b: ArrayLike) -> Outcome:
     """Mann and Whitney's U test of independent samples."""
+    from scipy import stats
+
     one, other = np.asarray(a, float), np.asarray(b, float)
     if min(len(one), len(other)) < 1 or np.ptp(np.concatenate([one, other])) < _ALIKE:
         return _NONE
@@ -97,6 +102,8 @@ def single_against_group(value: float, group: ArrayLike) -> Outcome:
     Crawford & Howell 1998, The Clinical Neuropsychologist 12:482-486: t = (value - mean) /
     (sd * sqrt((n + 1) / n)).
     """
+    from scipy import stats
+
     members = np.asarray(group, float)
     n = len(members)
     if n < 2 or np.ptp(members) < _ALIKE:
@@ -125,6 +132,8 @@ def standardised(t: float | None, n: float, df: int) -> Standardised:
     ----------
     Cumming & Finch 2001, Educational and Psychological Measurement 61:532-574.
     """
+    from scipy import special
+
     if t is None:
         return None, None, None
     centres = (t, special.nctdtrinc(df, 0.975, t), special.nctdtrinc(df, 0.025, t))

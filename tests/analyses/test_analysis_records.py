@@ -113,7 +113,11 @@ def run_ids(wh: Warehouse, view: str, *wanted: str) -> set[str]:
 def newest_only(name: str) -> list[str]:
     """Return the tables of an analysis of which the view shows only the run that counts."""
     found = analysis(name).tables
-    return [table for table in found if schemas.tables()[f"results/{table}"].view == "newest"]
+    return [
+        table
+        for table in found
+        if schemas.tables()[f"results/{table}"].view in ("newest", "selected")
+    ]
 
 
 @pytest.mark.parametrize("name", ANALYSES)
@@ -140,6 +144,8 @@ def test_a_run_is_recorded_with_every_option_and_its_key(wh: Warehouse, name: st
         given = {SETS.get(option, option): value for option, value in (defaults | values).items()}
         if given.get("selected_on", "") is None:
             given["selected_on"] = "faces"
+        if "selection" in given:  # no units are selected
+            given["selection"] = "none"
         assert {option: parameters[option] for option in given} == given
         assert set(analysis(name).same_if) <= parameters.keys()
         assert key == {option: parameters[option] for option in analysis(name).same_if}

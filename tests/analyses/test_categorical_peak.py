@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmarks.calibration_morphs import Codes, add_sets, decided, in_turn, put_all, run_on
 from fexp_store import Warehouse
-from fexp_store.analyses.morphs.continuum import Continuum, inner_products
+from fexp_store.analyses.morphs.continuum import Continuum
 from fexp_store.analyses.morphs.discrimination import correlation
 from fexp_store.analyses.morphs.geometry import (
     end_distances,
@@ -38,7 +38,7 @@ def straight(people: int, units: int, sd: float, seed: int) -> Array:
 
 
 def products_of(values: Array) -> Array:
-    return np.stack([inner_products(x) for x in values])
+    return np.stack([x.astype(np.float64) @ x.astype(np.float64).T for x in values])
 
 
 def test_distances_are_those_between_responses() -> None:

@@ -63,7 +63,7 @@ def answers(wh: Warehouse, network: str, kind: str) -> np.ndarray:
     """Right answers of each identity of the images that a run of a kind classified."""
     rows = wh.frame(
         "SELECT s.identity, count_if(p.depicted = p.response) AS n FROM predictions p JOIN runs r "
-        "USING (run_id) JOIN stimuli s ON s.stimulus_set = p.test_set AND s.stimulus_id = "
+        "USING (run_id) JOIN stimuli s ON s.stimulus_set = p.stimulus_set AND s.stimulus_id = "
         "p.stimulus_id WHERE p.network = $network AND r.kind = $kind GROUP BY ALL ORDER BY ALL",
         network=network,
         kind=kind,

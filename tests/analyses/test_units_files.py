@@ -13,7 +13,7 @@ from fexp_store import BadInput, Warehouse
 from fexp_store.analyses.comparison.compare import Options as CompareOptions
 from fexp_store.analyses.comparison.compare import compare
 from fexp_store.analyses.expressions.decode import Options, decode
-from fexp_store.analyses.reading.units import choose_units, recorded
+from fexp_store.analyses.reading.units import UnitSource, choose_units, recorded
 from fexp_store.options import plain
 from fexp_store.warehouse.place import Place
 
@@ -47,7 +47,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 def test_two_files_of_one_name_are_two_records(planted: Warehouse, files: list[Path]) -> None:
     accuracies = [
-        decode(planted, PLACE, Options(units=str(file), folds=2, shuffles=0)).accuracy
+        decode(planted, PLACE, Options(units=str(file), folds=2, shuffles=0)).found.accuracy
         for file in files
     ]
     assert accuracies[0] > accuracies[1] + 0.3
@@ -91,7 +91,8 @@ def test_a_file_that_changes_after_it_was_recorded_is_refused(
 ) -> None:
     path = str(files[0])
     source = {"units": recorded(path)}
-    assert choose_units(planted, PLACE, path, source, seed=0) == list(range(6))
+    options = UnitSource(units=path)
+    assert choose_units(planted, PLACE, options, source) == [list(range(6))]
     files[0].write_text("1\n")
     with pytest.raises(BadInput, match="changed while it was read"):
-        choose_units(planted, PLACE, path, source, seed=0)
+        choose_units(planted, PLACE, options, source)

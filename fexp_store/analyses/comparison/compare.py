@@ -213,6 +213,11 @@ def _rows(measured: Measured, a: tuple[str, str], b: tuple[str, str]) -> list[di
     return [described | {"sampled_by": by} | asdict(contrast) for by, contrast in tests]
 
 
+def _reads(wh: Warehouse, places: Sequence[Place], options: Options) -> dict[str, Any]:
+    chosen = {} if options.units in ("selective", "random") else {"selection": "none"}
+    return chosen | {"runs": sorted(compared_runs(wh, places, options)["run_id"])}
+
+
 ANALYSIS = Analysis(
     name="compare",
     options=Options,
@@ -220,8 +225,6 @@ ANALYSIS = Analysis(
     tables=("comparison",),
     same_if=("networks", "stimulus_set", "units", "two_way", "selection"),
     shown=lambda found: found,
-    reads=lambda wh, places, options: {
-        "runs": sorted(compared_runs(wh, places, options)["run_id"])
-    },
+    reads=_reads,
     compares=("decode", "confuse", "categorize"),
 )

@@ -150,15 +150,17 @@ def standard_errors(measured: Measured, second: Array, counts: Array, curves: Ar
     Returns
     -------
     ndarray of shape (n_curves, 2)
-        NaN for a single identity.
+        NaN for a single identity, and where a curve is so flat that it has no derivative.
     """
     n = second.shape[1]
     if n < 2:
         return np.full(measured.values.shape, np.nan)
-    mean = np.einsum("cil,cl->ci", measured.by_curve, curves)
-    influence = measured.by_curve @ second - mean[:, :, None]
+    known = np.isfinite(measured.by_curve).all(axis=2)
+    by_curve = np.where(known[:, :, None], measured.by_curve, 0)
+    mean = np.einsum("cil,cl->ci", by_curve, curves)
+    influence = by_curve @ second - mean[:, :, None]
     squared = np.einsum("cn,cin->ci", counts, influence**2)
-    return np.sqrt(squared / (n * (n - 1)))
+    return np.where(known, np.sqrt(squared / (n * (n - 1))), np.nan)
 
 
 def _of_logistic(levels: Array, parameters: Array) -> tuple[Array, Array, Array]:
