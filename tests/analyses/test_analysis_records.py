@@ -59,8 +59,8 @@ OLDER: list[tuple[str, dict[str, Any]]] = [
     ("tune", PLACE.columns | {"selectivity_run": "1"}),
     ("decode", PLACE.columns | OLDER_TRAINED | {"shuffles": 100}),
     ("confuse", PLACE.columns | OLDER_TRAINED | {"test_set": "others", "resamples": 1000}),
-    ("categorize", PLACE.columns | OLDER_TRAINED | {"morph_set": "morphs", "two_way": False}),
-    ("compare", OLDER_COMPARED | {"stimulus_set": "faces", "two_way": False}),
+    ("categorize", PLACE.columns | OLDER_TRAINED | {"morph_set": "morphs", "two_way": True}),
+    ("compare", OLDER_COMPARED | {"stimulus_set": "faces", "two_way": True}),
 ]
 """Parameters that earlier versions, whose runs have no key, recorded of runs on the same thing."""
 

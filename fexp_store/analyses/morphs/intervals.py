@@ -155,7 +155,7 @@ def standard_errors(measured: Measured, second: Array, counts: Array, curves: Ar
     n = second.shape[1]
     if n < 2:
         return np.full(measured.values.shape, np.nan)
-    known = np.isfinite(measured.by_curve).all(axis=2)
+    known = np.asarray(np.isfinite(measured.by_curve).all(axis=2))
     by_curve = np.where(known[:, :, None], measured.by_curve, 0)
     mean = np.einsum("cil,cl->ci", by_curve, curves)
     influence = by_curve @ second - mean[:, :, None]
