@@ -40,7 +40,9 @@ then_found AS (
 )
 
 SELECT
-    concat_ws(' ', s.network, s.layer, s.units, s.selection || ':', 'r with people,', s.cells, 'cells') AS what,
+    concat_ws(
+        ' ', s.network, s.layer, s.units, s.selection || ':', 'r with people,', s.cells, 'cells'
+    ) AS what,
     s.value AS found,
     t.r AS published
 FROM similarity AS s

@@ -17,7 +17,8 @@ WITH means AS (
 
 SELECT
     concat_ws(
-        ' ', m.network, m.layer, m.units, m.selection, if(m.two_way, 'two-way:', 'six-way:'), 'R2 of', m.model
+        ' ', m.network, m.layer, m.units, m.selection,
+        if(m.two_way, 'two-way:', 'six-way:'), 'R2 of', m.model
     ) AS what,
     m.r2 AS found,
     p.value AS published

@@ -191,12 +191,18 @@ def test_runs_of_earlier_versions_count_for_the_same_thing(
         assert run_ids(wh, f"stored.{table}", older) == {older}
 
 
-def record_older(wh: Warehouse, name: str, run_id: str, parameters: dict[str, Any]) -> str:
+def record_older(
+    wh: Warehouse, name: str, run_id: str, parameters: dict[str, Any], **columns: pl.Expr
+) -> str:
     """Store the rows of a run once more, as an earlier version would have recorded them."""
     for table in analysis(name).tables:
         rows = tables.read(wh.storage, f"results/{table}").filter(run_id=run_id)
         if not rows.is_empty():
-            tables.append(wh.storage, f"results/{table}", rows.with_columns(run_id=pl.lit("older")))
+            fields = schemas.tables()[f"results/{table}"].arrow
+            can_change = {field.name for field in fields if field.nullable}
+            changed = {c: value for c, value in columns.items() if c in can_change}
+            older = rows.with_columns(run_id=pl.lit("older"), **changed)
+            tables.append(wh.storage, f"results/{table}", older)
     row = tables.read(wh.storage, "runs").filter(run_id=run_id).tail(1)
     as_then = row.with_columns(
         run_id=pl.lit("older"),
@@ -207,6 +213,20 @@ def record_older(wh: Warehouse, name: str, run_id: str, parameters: dict[str, An
     )
     tables.append(wh.storage, "runs", as_then)
     return "older"
+
+
+def test_what_earlier_versions_selected_on_all_images_is_shown_as_circular(
+    wh: Warehouse,
+) -> None:
+    now = run(wh, "decode", {"units": "selective", "folds": 3, "shuffles": 0, "alpha": 0.5})
+    older = PLACE.columns | OLDER_TRAINED | {"units": "selective", "shuffles": 100}
+    circular = record_older(wh, "decode", now, older, selection=pl.lit(None, pl.String))
+    for view in ("decoding", "predictions"):
+        shown = wh.frame(f"SELECT DISTINCT run_id, selection FROM {view} WHERE units <> 'all'")
+        assert dict(shown.rows()) == {now: "nested", circular: "circular"}
+    columns = "stimulus_set, train_set, count(*)"
+    seen = wh.frame(f"SELECT {columns} FROM predictions WHERE run_id = 'older' GROUP BY ALL")
+    assert seen.rows() == [("faces", "faces", 36)]
 
 
 def test_runs_on_other_things_do_not_replace_one_another(wh: Warehouse) -> None:
