@@ -73,6 +73,9 @@ stimuli = "faces"
 """
 
 
+CIRCULAR = r'\1\nselection = "circular"'
+
+
 @pytest.fixture
 def planted(empty: Warehouse) -> Warehouse:
     """Two networks with responses to prototypes and morphs of eight people."""
@@ -126,7 +129,16 @@ def test_a_study_runs_what_is_missing_and_nothing_else(planted: Warehouse, tmp_p
         "compare 2 layers on faces",
     ]
     reselected = read_study(write(tmp_path, STUDY.replace("0.05", "0.04")))
-    assert run_study(planted, reselected, no_bar).filter("ran").height == 8
+    once_more = run_study(planted, reselected, no_bar).filter("ran")["step"].to_list()
+    assert once_more == [
+        "select one planted on faces",
+        "select two planted on faces",
+        *again.filter("ran")["step"],  # folds are 3 again; nested selection reads no other run
+    ]
+    circular = re.sub(r'(run = "(decode|confuse|categorize|compare)")', CIRCULAR, STUDY)
+    for alpha in ("0.05", "0.03"):
+        text = write(tmp_path, circular.replace("0.05", alpha))
+        assert run_study(planted, read_study(text), no_bar).filter("ran").height == 8
 
 
 WRONG = {
