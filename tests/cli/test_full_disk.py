@@ -91,7 +91,7 @@ class Place:
         assert root.format_version(Warehouse(self.path).storage) == 2
         write_photographs(folder / "photographs", 1)
         np.save(folder / "x.npy", np.random.default_rng(0).random((48, 9000), np.float32))
-        (folder / "mine.sql").write_text("FROM activations LIMIT 100000")
+        (folder / "mine.sql").write_text("FROM activations WHERE layer <> 'lost' LIMIT 100000")
         (folder / "responses.csv").write_text("depicted,anger,fear\nanger,3,1\nfear,1,3\n")
         (folder / "declared.toml").write_text(STUDY)
 
