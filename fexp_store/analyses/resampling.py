@@ -141,7 +141,7 @@ def balanced_accuracy(depicted: NDArray[np.str_], responses: NDArray[np.str_]) -
     """Mean over the depicted expressions of the proportion of their images that are right.
 
     Where some expressions have more images, a classifier that always gives the most frequent
-    answer is as accurate as `majority`, but 1 / number of expressions in this.
+    answer is as accurate as that is frequent, but 1 / number of expressions in this.
 
     References
     ----------
@@ -149,8 +149,3 @@ def balanced_accuracy(depicted: NDArray[np.str_], responses: NDArray[np.str_]) -
     """
     _, shown = np.unique(depicted, return_inverse=True)
     return float(np.mean(np.bincount(shown, weights=depicted == responses) / np.bincount(shown)))
-
-
-def majority(depicted: NDArray[np.str_]) -> float:
-    """Accuracy of always answering with the most frequent of the depicted expressions."""
-    return float(np.unique(depicted, return_counts=True)[1].max() / len(depicted))
