@@ -85,7 +85,7 @@ def _answer(wh: Warehouse, claim: DeclaredClaim) -> pl.DataFrame:
     except FexpError as error:
         raise BadInput(f"{claim.where}: {error}") from None
     try:
-        return rows.select(*_SAID).cast(_SAID)  # type: ignore[arg-type]
+        return rows.select(*_SAID).cast(_SAID)  # type: ignore[arg-type]  # invariant dict
     except pl.exceptions.PolarsError:
         names = ", ".join(rows.columns)
         raise BadInput(
