@@ -40,7 +40,7 @@ lint: $(VENV)/.dev  ## style of Python and SQL, types, one-way imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/sqlfluff lint --disable-progress-bar schemas
-	$(BIN)/mypy -p fexp_store
+	$(BIN)/mypy -p fexp_store -p benchmarks
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev  ## build the documentation strictly

@@ -13,12 +13,12 @@ import numpy as np
 from scipy import stats
 
 from fexp_store.analyses.expressions.classifier import Classifier
-from fexp_store.analyses.expressions.cross_validation import CrossValidated, cross_validate
+from fexp_store.analyses.expressions.cross_validation import Classified, cross_validate
 from fexp_store.analyses.expressions.similarity import confusion_counts, similarities_of
 from fexp_store.expressions import BASIC
 
 
-def decoded_noise(people: int, units: int, seed: int, shuffles: int, folds: int) -> CrossValidated:
+def decoded_noise(people: int, units: int, seed: int, shuffles: int, folds: int) -> Classified:
     """Cross-validate responses that hold nothing."""
     values = np.random.default_rng(seed).normal(size=(people * 6, units))
     labels = np.tile(np.array(BASIC), people)

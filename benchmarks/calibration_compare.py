@@ -22,7 +22,7 @@ from fexp_store.analyses.comparison.contrasts import (
     of_replicates,
     of_similarities,
 )
-from fexp_store.analyses.expressions.classifier import Classifier, Labels, similarities
+from fexp_store.analyses.expressions.classifier import Classifier, Labels, Values, similarities
 from fexp_store.analyses.expressions.corrected import corrected_similarity, identity_tables
 from fexp_store.analyses.expressions.cross_validation import cross_validate
 from fexp_store.analyses.expressions.similarity import cells_of
@@ -30,7 +30,7 @@ from fexp_store.analyses.expressions.spaces import products_of
 from fexp_store.analyses.resampling import identity_interval
 from fexp_store.expressions import BASIC
 
-Values = NDArray[np.float64]
+Table = NDArray[np.float64]
 LABELS = np.array(BASIC)
 HUMAN = np.array(
     [
@@ -46,7 +46,7 @@ HUMAN = np.array(
 IMAGES, SPREADS, TRUTHS = (6, 18, 60), (0, 1, 2), (0.3, 0.5, 0.7, 0.8, 0.9)
 
 
-def coverage(images: int, spread: float, truth: float, tables: int, people: int = 20) -> float:
+def coverage(images: int, spread: int, truth: float, tables: int, people: int = 20) -> float:
     """How often the interval of an accuracy holds the truth; people differ on the logit scale."""
     points, weights = np.polynomial.hermite_e.hermegauss(101)
     weights = weights / weights.sum()
@@ -60,7 +60,7 @@ def coverage(images: int, spread: float, truth: float, tables: int, people: int 
     return held / tables
 
 
-def similar_table(r: float, mask: NDArray[np.bool_], seed: int) -> Values:
+def similar_table(r: float, mask: NDArray[np.bool_], seed: int) -> Table:
     """Make answers that correlate by r with people's over some cells."""
     rng = np.random.default_rng(seed)
     errors = ~np.eye(6, dtype=bool)
@@ -71,7 +71,7 @@ def similar_table(r: float, mask: NDArray[np.bool_], seed: int) -> Values:
             other *= (1 - np.diag(HUMAN) / HUMAN.sum(axis=1))[:, None] / other.sum(1, keepdims=True)
             other += np.diag(np.diag(HUMAN) / HUMAN.sum(axis=1))
 
-        def excess(w: float, other: Values = other) -> float:
+        def excess(w: float, other: Table = other) -> float:
             mixed = (1 - w) * HUMAN + w * other
             return float(np.corrcoef(mixed[mask], HUMAN[mask])[0, 1]) - r
 
@@ -80,7 +80,7 @@ def similar_table(r: float, mask: NDArray[np.bool_], seed: int) -> Values:
             return np.asarray((1 - w) * HUMAN + w * other)
 
 
-def draw(table: Values, people: int, images: int, rng: np.random.Generator) -> Values:
+def draw(table: Table, people: int, images: int, rng: np.random.Generator) -> Table:
     """Draw answers to some images of each expression of each person: (people, 6, 6) counts."""
     return rng.multinomial(images, table / table.sum(axis=1, keepdims=True), (people, 6)).astype(
         float
@@ -167,12 +167,12 @@ def p_of_equal(seed: int, people: int = 20, folds: int = 5) -> dict[str, float]:
         tables.append(
             identity_tables(labels.tolist(), answered.tolist(), who.tolist(), expressions)
         )
-    by_fold = [x.accuracies()[0] for x in validated]
+    one, other = (x.accuracies()[0] for x in validated)
     right = [(x.answers[0] == labels).reshape(people, 6).sum(axis=1) * 1.0 for x in validated]
     hits = [t.trace(axis1=1, axis2=2) for t in tables]
     images = np.full(people, 6.0)
     found = {
-        "folds, corrected resampled t": of_folds(*by_fold, 1 / (folds - 1)),
+        "folds, corrected resampled t": of_folds(one, other, 1 / (folds - 1)),
         "decoding, label permutation": of_identities(right[0], right[1], images, 999, seed),
         "accuracy on a set, label permutation": of_identities(hits[0], hits[1], images, 999, seed),
     } | {

@@ -110,7 +110,12 @@ def run_on(wh: Warehouse, network: str, end: str, seed: int, **options: Any) -> 
     file = Path(wh.location).parent / f"{seed}.txt"
     file.write_text("\n".join(map(str, range(seed * UNITS, (seed + 1) * UNITS))))
     place = Place(network, "simulated", f"faces_{end}")
-    given = {"units": str(file), "folds": 4, "resamples": 50, "simulations": 500} | options
+    given: dict[str, Any] = {
+        "units": str(file),
+        "folds": 4,
+        "resamples": 50,
+        "simulations": 500,
+    } | options
     return categorize(wh, place, Options(morphs=f"morphs_{end}", seed=seed, **given))
 
 

@@ -7,7 +7,8 @@ absence of an identity effect, and how far halves of the people agree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -21,7 +22,8 @@ from fexp_store.analyses.selectivity.select import chance_of
 from fexp_store.analyses.selectivity.subsets import selected_in
 
 EXPRESSIONS = 6
-ABSENCES = ("p", "size", "equivalence")
+Absence = Literal["p", "size", "equivalence"]
+ABSENCES: tuple[Absence, ...] = ("p", "size", "equivalence")
 PEOPLE = (6, 12, 18, 24, 48, 96)
 UNITS = 2000
 
@@ -73,7 +75,8 @@ def within_chance(people: int, seed: int, rule: Criterion, permutations: int) ->
     counts = null_counts([values], design, "expression", limits, permutations, seed)
     count = int(selected(values, rule).sum())
     chance = chance_of(counts, count)
-    return bool(chance["chance_low"] <= count <= chance["chance_high"])
+    low, high = chance["chance_low"], chance["chance_high"]
+    return low is not None and high is not None and low <= count <= high
 
 
 def planted_found(seeds: Iterable[int], people: int, rule: Criterion) -> tuple[float, float]:
@@ -83,7 +86,7 @@ def planted_found(seeds: Iterable[int], people: int, rule: Criterion) -> tuple[f
 
 
 def counts_by_people(
-    seeds: Iterable[int], absence: str, identity: float, people: Iterable[int] = PEOPLE
+    seeds: Iterable[int], absence: Absence, identity: float, people: Iterable[int] = PEOPLE
 ) -> list[float]:
     """Return the mean count of planted units for each number of people.
 
@@ -116,12 +119,13 @@ def halves(seeds: Iterable[int], people: int, expression: float) -> tuple[float,
             pair.all(axis=1).sum() / max(pair.any(axis=1).sum(), 1) for pair in (found, shuffled)
         )
         rows.append((one, jaccard_by_chance(UNITS, a, b) or 0, other))
-    return tuple(np.mean(rows, axis=0).tolist())
+    index, by_chance, at_random = np.mean(rows, axis=0).tolist()
+    return index, by_chance, at_random
 
 
 def run() -> None:
     """Print all of it."""
-    rows = []
+    rows: list[Sequence[str]] = []
     for absence in ABSENCES:
         # 24 people cannot show that an effect is smaller than a medium one.
         bound = 0.3 if absence == "equivalence" else 0.0625
@@ -130,16 +134,14 @@ def run() -> None:
         hits, alarms = planted_found(range(20), 24, rule)
         said = absence if absence == "p" else f"{absence}, bound {bound}"
         rows.append((said, f"{inside} of 100", f"{100 * hits:.1f} %", f"{100 * alarms:.2f} %"))
-    header = ("absence by", "noise within the interval", "planted units found", "others")
-    print_table(header, rows)
+    print_table(("absence by", "noise within the interval", "planted units found", "others"), rows)
     print()
     rows = []
     for identity in (0, 0.04):
         for absence in ABSENCES:
             counts = counts_by_people(range(20), absence, identity)
             rows.append((f"0 to {identity}", absence, *(f"{count:.1f}" for count in counts)))
-    header = ("identity's f²", "absence by", *(f"{n} people" for n in PEOPLE))
-    print_table(header, rows)
+    print_table(("identity's f²", "absence by", *(f"{n} people" for n in PEOPLE)), rows)
     print()
     rows = [
         (f"{effect}", *(f"{index:.3f}" for index in halves(range(20), 24, effect)))

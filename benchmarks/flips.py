@@ -16,6 +16,7 @@ from benchmarks.damage import HERE, OTHER, files, flip, furnish, random_bit
 from benchmarks.setting import new_warehouse, print_table
 from fexp_store import FexpError, Warehouse
 from fexp_store.analyses import analysis
+from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.verify.verify import locate, verify
 
 DATA = (
@@ -44,10 +45,10 @@ ANALYSES: dict[str, dict[str, Any]] = {
 def answers(location: str) -> dict[str, Any]:
     """What a warehouse answers; nothing for what it refuses."""
     asked: dict[str, Callable[[Warehouse], Any]] = {
-        query: lambda wh, query=query: wh.query(query).rows() for query in QUERIES
+        query: partial(_rows, query) for query in QUERIES
     }
     for place in PLACES:
-        asked[str(place)] = lambda wh, place=place: wh.matrix(*place).values.tobytes()
+        asked[str(place)] = partial(_matrix, place)
     return _given(location, asked)
 
 
@@ -58,6 +59,14 @@ def results(location: str, directory: Path) -> dict[str, Any]:
         return _given(str(directory), {name: partial(_found, name) for name in ANALYSES})
     finally:
         shutil.rmtree(directory)
+
+
+def _rows(query: str, wh: Warehouse) -> list[Any]:
+    return wh.query(query).rows()
+
+
+def _matrix(place: Place, wh: Warehouse) -> bytes:
+    return wh.matrix(*place).values.tobytes()
 
 
 def _found(name: str, wh: Warehouse) -> list[Any]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from torch import Tensor
+
 from benchmarks.setting import add_photographs, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.ingest import Options, ingest
@@ -62,6 +64,10 @@ def run() -> None:
     )
 
 
+def _copy(_: str, out: Tensor) -> None:
+    out.clone()
+
+
 def bare_loop(wh: Warehouse, options: Options, layers: Sequence[str] = (LAYER,)) -> None:
     """Load the network, decode, run up to the last layer, copy the outputs, drop them."""
     net = registry.load(wh, registered(wh, "vgg"))
@@ -75,4 +81,4 @@ def bare_loop(wh: Warehouse, options: Options, layers: Sequence[str] = (LAYER,))
     for batch in batches(wh.storage, portions, net.preprocessing, workers):
         with device.arithmetic():
             x = net.preprocessing.normalise(device.upload(batch))
-            run_layers(module, paths, x, lambda _, out: out.clone())
+            run_layers(module, paths, x, _copy)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
 from math import prod
+from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -111,13 +111,13 @@ def attack(directory: Path, kills: int, seed: int) -> Findings:
 
 def _killed_group(wh: Warehouse, found: Findings, rng: random.Random) -> set[str]:
     """Run a few ingests at once, kill those that take longer; return layers said to be complete."""
-    context = multiprocessing.get_context("forkserver")
+    context = get_context("forkserver")
     context.set_forkserver_preload([__name__])  # which imports torch once
     group: list[tuple[float, list[str], BaseProcess]] = []
     for _ in range(rng.randint(2, 4)):
         layers = rng.sample(list(LAYERS), rng.randint(1, len(LAYERS)))
         how = (layers, rng.choice(MEMORIES), rng.choice(BATCH_SIZES))
-        process = context.Process(target=_ingest_here, args=(wh.location, *how))
+        process: BaseProcess = context.Process(target=_ingest_here, args=(wh.location, *how))
         process.start()
         group.append((time.monotonic() + rng.uniform(0, LONGEST), layers, process))
     complete: set[str] = set()

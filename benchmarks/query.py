@@ -51,7 +51,9 @@ def run() -> None:
         wh = new_warehouse(directory)
         array = Path(directory) / "matrix.npy"
         in_own_process(_store, wh, array, 1)  # a child's peak begins at that of its parent
-        root, best, peaks = wh.location, {}, {}
+        root = wh.location
+        best: dict[str, float] = {}
+        peaks: dict[str, float] = {}
         for name, work, arguments in (
             ("numpy", _reference, (str(array),)),
             ("queries", _queries, (root,)),
@@ -90,7 +92,7 @@ def _reference(array: str) -> dict[str, float]:
 
 def _queries(root: str) -> dict[str, float]:
     wh = Warehouse(root, threads=2)
-    return {name: _best(lambda q=query: wh.query(q)) for name, query in MACROS.items()}
+    return {name: _best(partial(wh.query, query)) for name, query in MACROS.items()}
 
 
 def _selections(root: str) -> dict[str, float]:
