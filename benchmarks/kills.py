@@ -20,7 +20,7 @@ from benchmarks.setting import add_photographs, new_warehouse, print_table
 from fexp_store import Warehouse
 from fexp_store.ingest import Options, ingest
 from fexp_store.networks import registry
-from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architecture import Architecture, reader
 from fexp_store.networks.architectures import ARCHITECTURES
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options as Network
@@ -72,7 +72,7 @@ def allow_small_network() -> None:
         layers={"early": "1", "late": "3", "flat": "5"},
         preprocessing=Preprocessing(SIDE, SIDE, (128.0,) * 3, (64.0,) * 3),
         training="none",
-        read_weights=lambda _path: {},
+        read_weights=reader(lambda _path: {}, "none"),
     )
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fexp_store import Warehouse
 from fexp_store.expressions import BASIC
-from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architecture import Architecture, reader
 from fexp_store.networks.architectures import ARCHITECTURES
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.stimuli.photographs.add import add_manifest
@@ -55,7 +55,7 @@ def allow_cheap_network() -> None:
         layers={"conv": "1"},
         preprocessing=Preprocessing(224, 224, (128.0,) * 3, (64.0,) * 3),
         training="none",
-        read_weights=lambda _path: {},
+        read_weights=reader(lambda _path: {}, "none"),
     )
 
 

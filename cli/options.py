@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import MISSING
 from functools import wraps
@@ -74,6 +75,8 @@ def _value(option: Option, value: Any) -> Any:
     if value is None:
         return None if option.default is MISSING else option.default
     if option.kind is dict:
+        if option.word is not None and re.fullmatch(r"\w+", value):
+            return {option.word: value}
         try:
             return parse_json(value)
         except BadInput as error:

@@ -68,6 +68,8 @@ class Option:
         For an option that names a file unless it is one of these words; None for any other.
     recorded : callable
         Makes of a file's path what is recorded of it: its name and, where it counts, the content.
+    word : str or None
+        Of a table: the key of which a single word is the value.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Option:
     help: str
     words: tuple[str, ...] | None
     recorded: Callable[[str], str]
+    word: str | None = None
 
     def is_file(self, value: Any) -> bool:
         """Whether a value of this option names a file."""
@@ -184,7 +187,17 @@ def _option(name: str, hint: Any, default: Any) -> Option:
     extra = {key: value for part in about for key, value in (part.extra or {}).items()}
     words = () if kind is Path else extra.get("file_unless")
     recorded = extra.get("recorded", _file_name)
-    return Option(name, kind, default, tuple(map(str, choices)), wanted, text, words, recorded)
+    return Option(
+        name,
+        kind,
+        default,
+        tuple(map(str, choices)),
+        wanted,
+        text,
+        words,
+        recorded,
+        extra.get("word"),
+    )
 
 
 def _file_name(path: str) -> str:

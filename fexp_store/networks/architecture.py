@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.fitting import FromFile, fit
 from fexp_store.warehouse.hashing import file_sha256
 
 
@@ -41,6 +43,21 @@ class PublishedWeights:
         return path
 
 
+class Input(NamedTuple):
+    """What a network takes, and by what that is known."""
+
+    preprocessing: Preprocessing
+    said: str
+
+
+class ReadsWeights(Protocol):
+    """Sets the weights of a module from a file."""
+
+    def __call__(self, path: Path, module: nn.Module, *, channels: str) -> FromFile:
+        """Set them in place, for an input whose channels are in the order ``RGB`` or ``BGR``."""
+        ...
+
+
 @dataclass(frozen=True)
 class Architecture:
     """One architecture.
@@ -53,14 +70,18 @@ class Architecture:
     layers : mapping of str to str
         Layer name -> path of the module whose output it is, in forward order.
     preprocessing : Preprocessing
+        Of the network as it is published or drawn.
     training : str
         What its published weights were trained on.
     read_weights : callable
-        Reads a weights file into a state dict of arrays with the module's own names.
+        Sets the module's weights from a file.
     published : PublishedWeights, optional
         Used when no file is given.
-    build_convolutions : callable, optional
-        Returns the module without its fully connected layers, for a file that lacks them.
+    inputs : mapping of str to Input
+        What a file takes as input, by its origin; for an origin that is not there, the user is
+        asked.
+    trainings : mapping of str to str
+        What a file was trained on, by its origin, where that tells.
     """
 
     name: str
@@ -68,6 +89,43 @@ class Architecture:
     layers: Mapping[str, str]
     preprocessing: Preprocessing
     training: str
-    read_weights: Callable[[Path], Mapping[str, NDArray[Any]]]
+    read_weights: ReadsWeights
     published: PublishedWeights | None = None
-    build_convolutions: Callable[[], nn.Module] | None = None
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    trainings: Mapping[str, str] = field(default_factory=dict)
+
+
+def reader(read: Callable[[Path], Mapping[str, NDArray[Any]]], origin: str) -> ReadsWeights:
+    """Return what sets the weights of a module from a file that holds all of them.
+
+    Parameters
+    ----------
+    read : callable
+        Reads a file into a state dict of arrays with the module's own names.
+    origin : str
+        Of all such files.
+    """
+
+    def set_weights(path: Path, module: nn.Module, *, channels: str) -> FromFile:
+        state = {name: torch.from_numpy(values) for name, values in read(path).items()}
+        module.load_state_dict(state)
+        return FromFile(origin)
+
+    return set_weights
+
+
+def fitting(network: str, size: int) -> ReadsWeights:
+    """Return what sets weights from a PyTorch or safetensors file, as `fit` does.
+
+    Parameters
+    ----------
+    network : str
+        What messages call it.
+    size : int
+        Side of the input in pixels.
+    """
+
+    def set_weights(path: Path, module: nn.Module, *, channels: str) -> FromFile:
+        return fit(path, module, network=network, size=size)
+
+    return set_weights

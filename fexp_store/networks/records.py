@@ -36,7 +36,15 @@ class Options(Rights):
     ] = "kaiming_normal"
     preprocessing: Annotated[
         dict[str, Any] | None,
-        Meta(description="Change fields of the preprocessing, as JSON: '{\"size\": 160}'."),
+        Meta(
+            description="What images become: as for torchvision, caffe, matconvnet, vgg_face or "
+            "keras, or fields as JSON: '{\"size\": 160}'.",
+            extra={"word": "like"},
+        ),
+    ] = None
+    training: Annotated[
+        str | None,
+        Meta(description="What the weights of the file were trained on; unknown by default."),
     ] = None
     group: Annotated[
         str | None,

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
+from fexp_store.networks.deciding import Built, channels_given, input_of, origins_json, training_of
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
+from fexp_store.networks.weights.fitting import remove
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
@@ -61,21 +62,23 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     arch = architecture(options.architecture or name)
     if options.weights is not None and options.untrained:
         raise BadInput("A network is untrained or has a weights file, not both.")
-    changed = arch.preprocessing.changed(options.preprocessing or {})
     drawn = (options.seed, options.init) if options.untrained else None
-    module, source = _build(arch, options.weights, drawn)
+    built = _build(arch, options.weights, drawn, channels_given(options.preprocessing))
+    taken = input_of(arch, built, options)
+    training = training_of(arch, built, options)
     row = Registered(
         network=name,
         network_group=options.group or name,
         architecture=arch.name,
-        training="none" if drawn else arch.training,
-        weights_source=source,
-        weights_sha256=weights_sha256(module.state_dict()),
+        training=training.value,
+        weights_source=built.source,
+        weights_sha256=weights_sha256(built.module.state_dict()),
         seed=drawn[0] if drawn else None,
-        preprocessing=changed.to_json(),
-        layers=_layers_json(arch, module, changed.size),
+        preprocessing=taken.preprocessing.to_json(),
+        layers=_layers_json(arch, built, taken.preprocessing.size),
         licence=options.licence,
         citation=options.citation,
+        origins=origins_json(taken, training, built.found),
     )
     new = register(wh.storage, row)
     if options.weights is not None:
@@ -100,21 +103,29 @@ def load(wh: Warehouse, row: Registered) -> Network:
         drawn = (int(row.seed or 0), detail)
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
-    module, _ = _build(arch, weights, drawn)
+    preprocessing = Preprocessing.from_json(row.preprocessing)
+    module = _build(arch, weights, drawn, getattr(preprocessing, "channels", "RGB")).module
     if weights_sha256(module.state_dict()) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
             "restore the file, or register them under another name."
         )
-    preprocessing = Preprocessing.from_json(row.preprocessing)
     return Network(module, arch.layers, preprocessing)
 
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
     """Build a registered network without memory or weights, to ask it for shapes."""
     arch = architecture(row.architecture)
-    module = _skeleton(arch, whole=arch.layers.keys() <= row.all_layers().keys())
+    module = arch.build().to("meta").eval()
+    known = {arch.layers[name] for name in row.all_layers() if name in arch.layers}
+    last = max((at for at, path in enumerate(arch.layers.values()) if path in known), default=-1)
+    parts = dict(module.named_modules())
+    remove(module, [p for p in list(arch.layers.values())[last + 1 :] if _is_leaf(parts.get(p))])
     return module, Preprocessing.from_json(row.preprocessing)
+
+
+def _is_leaf(part: nn.Module | None) -> bool:
+    return part is not None and not [*part.children()]
 
 
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
@@ -128,39 +139,33 @@ def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
 
 
 def _build(
-    arch: Architecture, weights: Path | None, drawn: tuple[int, str] | None
-) -> tuple[nn.Module, str]:
-    """Build a module with its weights, drawn by seed and scheme or read; say where from."""
+    arch: Architecture, weights: Path | None, drawn: tuple[int, str] | None, channels: str
+) -> Built:
+    """Build a module with its weights, drawn by seed and scheme or read."""
+    module = arch.build()
     if drawn is not None:
         seed, init = drawn
-        module = arch.build()
         initialise(module, init, seed)
-        return module.eval().requires_grad_(requires_grad=False), f"untrained:{init}"
+        return Built(module.eval().requires_grad_(requires_grad=False), f"untrained:{init}")
     if weights is None:
         if arch.published is None:
             raise BadInput(
                 f"No package ships weights for {arch.name}: give a file with --weights, "
                 "or register it --untrained."
             )
-        weights, source = arch.published.path(), arch.published.source
+        path, source = arch.published.path(), arch.published.source
     else:
-        source = f"file:{weights.name}"
-    state = {key: torch.from_numpy(array) for key, array in arch.read_weights(weights).items()}
-    module = arch.build()
-    if arch.build_convolutions is not None and state.keys() != module.state_dict().keys():
-        module = arch.build_convolutions()
-    module.load_state_dict(state)
-    return module.eval().requires_grad_(requires_grad=False), source
+        path, source = weights, f"file:{weights.name}"
+    found = arch.read_weights(path, module, channels=channels)
+    module.eval().requires_grad_(requires_grad=False)
+    return Built(module, source, found if weights is not None else None)
 
 
-def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
-    modules = {path for path, _ in module.named_modules()}
+def _layers_json(arch: Architecture, built: Built, size: int) -> str:
+    absent = built.found.absent if built.found else ()
+    skeleton = arch.build().to("meta").eval()
+    remove(skeleton, absent)
+    modules = {path for path, _ in skeleton.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
-    skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
     shapes = layer_shapes(skeleton, paths, size)
     return layers_json(Layer(name, shape) for name, shape in shapes.items())
-
-
-def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:
-    build = arch.build if whole or arch.build_convolutions is None else arch.build_convolutions
-    return build().to("meta").eval()

@@ -27,7 +27,15 @@ It has a row for each of its layers, appended by the first import of the layer, 
 activations of the layer are stored. In everything but `layers` and `created` its rows are equal.
 """
 
-_SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
+UNKNOWN = "unknown"
+"""Training of a network of which nobody said it."""
+
+_SCHEMA_OVERRIDES = {
+    "seed": pl.Int64,
+    "licence": pl.String,
+    "citation": pl.String,
+    "origins": pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Registered:
     layers: str
     licence: str | None = None
     citation: str | None = None
+    origins: str | None = None
 
     def layer(self, name: str) -> Layer:
         """Return one layer; NotFound lists the layers there are."""
@@ -145,11 +154,14 @@ def layers_json(layers: Iterable[Layer]) -> str:
 
 
 def _check_same(row: Registered, earlier: Registered) -> None:
-    # The same weights in another file are the same network; nothing said of rights is no claim.
+    # The same weights in another file are the same network; nothing said is no claim.
     open_fields = {
         "licence": row.licence or earlier.licence,
         "citation": row.citation or earlier.citation,
+        "origins": earlier.origins,
     }
+    if row.training == UNKNOWN:
+        open_fields["training"] = earlier.training
     if row.architecture == earlier.architecture == IMPORTED:
         known = earlier.all_layers()
         if all(known.get(name, layer) == layer for name, layer in row.all_layers().items()):

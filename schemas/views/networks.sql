@@ -17,7 +17,8 @@ SELECT
     ) AS layers,
     min(created) AS created,
     any_value(licence) AS licence,
-    any_value(citation) AS citation
+    any_value(citation) AS citation,
+    any_value(origins) AS origins
 FROM stored.networks
 WHERE
     CASE

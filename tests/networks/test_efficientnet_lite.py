@@ -11,12 +11,12 @@ from sklearn.datasets import load_sample_image
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architectures.efficientnet_lite import (
+    EFFICIENTNET_LITE0,
     LAYERS,
     PACKAGED_WEIGHTS_SHA256,
     PREPROCESSING,
     EfficientNetLite0,
     packaged_weights,
-    read_efficientnet_lite0,
 )
 from fexp_store.networks.initialise import initialise
 
@@ -31,8 +31,7 @@ ROOT_MEAN_SQUARE = {"block1": 12.993810, "block5": 8.167679, "block11": 4.061485
 @pytest.fixture(scope="module")
 def model():
     net = EfficientNetLite0()
-    state = read_efficientnet_lite0(packaged_weights())
-    net.load_state_dict({name: torch.from_numpy(values) for name, values in state.items()})
+    EFFICIENTNET_LITE0.read_weights(packaged_weights(), net, channels="RGB")
     return net.eval().requires_grad_(False)
 
 
@@ -109,10 +108,10 @@ def test_another_checkpoint_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.ones(3)}, path)
     with pytest.raises(BadInput, match=r"other\.pth lacks _conv_stem\.weight, so it is not Effici"):
-        read_efficientnet_lite0(path)
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
     torch.save(EfficientNetLite0().state_dict() | {"_fc.bias": torch.ones(7)}, path)
     with pytest.raises(BadInput, match=r"_fc\.bias has shape \(7,\), where \(1000,\) is expected"):
-        read_efficientnet_lite0(path)
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(BadInput, match="cut short"):
-        read_efficientnet_lite0(path)
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")

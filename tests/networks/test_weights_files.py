@@ -55,7 +55,7 @@ def test_one_network_has_the_same_activations_from_every_layout(layout, narrow, 
     # The name of the file says nothing.
     path = tmp_path / "weights.bin"
     WRITERS[layout](path, narrow)
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     expected, found = activations(narrow, image), activations(read, image)
     for layer in SEEN_LAYERS:
         assert torch.allclose(found[layer], expected[layer], rtol=1e-5, atol=1e-5), layer
@@ -70,7 +70,7 @@ def test_a_file_of_convolutions_only_gives_the_real_networks_convolutions(
 ):
     path = tmp_path / "weights"
     WRITERS[layout](path, convolutions)
-    read = read_weights(path, vgg.parameters(2622))
+    read = read_weights(path, vgg.parameters(2622)).state
     assert weights_sha256(read) == weights_sha256(convolutions)
     assert all(values.flags.writeable and values.flags.c_contiguous for values in read.values())
 
@@ -114,7 +114,7 @@ def test_matconvnet_filters_are_read_as_matconvnet_applies_them(
 ):
     path = tmp_path / "vgg_face.mat"
     weights_writers.write_matconvnet(path, narrow)
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     raw = scipy.io.loadmat(path)["net"][0, 0]["layers"][0]
     filters, biases = raw[0][0, 0]["weights"][0]
     rgb = small_image.transpose(1, 2, 0)
@@ -132,7 +132,7 @@ def test_keras_vggface_kernels_are_read_as_keras_applies_them(
 ):
     path = tmp_path / "rcmalli_vggface_tf_vgg16.h5"
     weights_writers.write_keras_vggface(path, narrow)
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     with h5py.File(path) as file:
         layers = file["model_weights"]
         kernel, bias = (layers[f"conv1_1/conv1_1/{kind}:0"][:] for kind in ("kernel", "bias"))
@@ -149,7 +149,7 @@ def test_deepface_kernels_take_rgb_and_its_fc6_is_a_convolution(
 ):
     path = tmp_path / "vgg_face_weights.h5"
     weights_writers.write_keras_sequential(path, narrow)
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     with h5py.File(path) as file:
         kernel, bias = (file[f"conv2d_1/conv2d_1/{kind}:0"][:] for kind in ("kernel", "bias"))
         wide, shift = (file[f"conv2d_14/conv2d_14/{kind}:0"][:] for kind in ("kernel", "bias"))
@@ -167,7 +167,7 @@ def test_torch7_weights_multiply_unfolded_bgr_patches(small_image, narrow, tmp_p
     state = narrow | {"conv1_1.weight": flat.reshape(6, 3, 3, 3)[:, ::-1].copy()}
     weights_writers.write_torch7(path, state)
     assert flat.tobytes() in path.read_bytes()
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     bgr = torch.from_numpy(small_image[::-1].copy())[None]
     patches = torch.nn.functional.unfold(bgr, 3, padding=1)[0].numpy()
     expected = (flat @ patches + narrow["conv1_1.bias"][:, None]).reshape(6, 9, 8)
@@ -182,24 +182,24 @@ def test_a_torchvision_checkpoint_is_read_as_vgg16(tmp_path):
     }
     state = {name: value for name, value in state.items() if name.startswith("features")}
     torch.save({name: value.clone() for name, value in state.items()}, tmp_path / "vgg16.pth")
-    read = read_weights(tmp_path / "vgg16.pth", vgg.parameters(1000))
+    read = read_weights(tmp_path / "vgg16.pth", vgg.parameters(1000)).state
     assert [values.shape for values in read.values()] == [value.shape for value in state.values()]
 
 
 def test_half_precision_is_read_as_single(narrow, tmp_path):
     path = tmp_path / "half.pth"
     torch.save({name: torch.from_numpy(v).bfloat16() for name, v in narrow.items()}, path)
-    read = read_weights(path, declared(narrow))
+    read = read_weights(path, declared(narrow)).state
     assert all(values.dtype == np.float32 for values in read.values())
     assert np.allclose(read["fc7.weight"], narrow["fc7.weight"], rtol=1e-2)
 
 
-def test_the_channel_order_can_be_given_for_a_file_of_known_history(narrow, tmp_path):
-    path = tmp_path / "converted_from_caffe.pth"
-    torch.save(weights_writers.tensors(weights_writers.bgr(narrow)), path)
-    read = read_weights(path, declared(narrow), channels="BGR")
-    assert weights_sha256(read) == weights_sha256(narrow)
-    assert weights_sha256(read_weights(path, declared(narrow))) != weights_sha256(narrow)
+def test_a_file_that_takes_bgr_is_turned_to_rgb_or_left_as_it_is(narrow, tmp_path):
+    path = tmp_path / "VGG_FACE.t7"
+    weights_writers.write_torch7(path, narrow)
+    assert weights_sha256(read_weights(path, declared(narrow)).state) == weights_sha256(narrow)
+    as_it_is = read_weights(path, declared(narrow), as_rgb=False).state
+    assert weights_sha256(as_it_is) == weights_sha256(weights_writers.bgr(narrow))
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -99,7 +99,7 @@ WRITERS = {
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gives_the_weights_that_were_written(kind, state, tmp_path):
     WRITERS[kind](tmp_path / "weights", state)
-    read = read_weights(tmp_path / "weights", SMALL)
+    read = read_weights(tmp_path / "weights", SMALL).state
     assert list(read) == list(state)
     assert weights_sha256(read) == weights_sha256(state)
 
@@ -109,7 +109,7 @@ def test_the_first_convolution_is_turned_where_files_of_that_origin_are_declared
     kind, state, tmp_path
 ):
     WRITERS[kind](tmp_path / "weights", state)
-    read = read_weights(tmp_path / "weights", replace(SMALL, bgr=frozenset({"torch7"})))
+    read = read_weights(tmp_path / "weights", replace(SMALL, bgr=frozenset({"torch7"}))).state
     turned = state | {"eyes.weight": state["eyes.weight"][:, [2, 1, 0]]}
     assert weights_sha256(read) == weights_sha256(turned if kind == "t7" else state)
 
@@ -118,7 +118,7 @@ def test_the_first_convolution_is_turned_where_files_of_that_origin_are_declared
 def test_a_file_may_lack_the_head_only_where_that_is_declared(kind, state, tmp_path):
     body = {name: values for name, values in state.items() if not name.startswith("who")}
     WRITERS[kind](tmp_path / "weights", body)
-    read = read_weights(tmp_path / "weights", replace(SMALL, head=("who",)))
+    read = read_weights(tmp_path / "weights", replace(SMALL, head=("who",))).state
     assert weights_sha256(read) == weights_sha256(body)
     with pytest.raises(BadInput, match=r"lacks who, so it is not a whole SmallNet|has 4"):
         read_weights(tmp_path / "weights", SMALL)

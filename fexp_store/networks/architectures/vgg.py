@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from fexp_store.networks.architecture import Architecture
+from fexp_store.networks.architecture import Architecture, Input
 from fexp_store.networks.architectures.torchvision_models import published_weights
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.by_content import read_weights
+from fexp_store.networks.weights.fitting import FromFile, remove
 from fexp_store.networks.weights.layers import Origin, Parameters, shapes_of
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)
@@ -131,41 +130,55 @@ def _aliases() -> Iterator[tuple[str, tuple[str, Origin]]]:
     for block, convolutions in enumerate(CONVOLUTIONS, 1):
         for place in range(1, convolutions + 1):
             name = f"conv{block}_{place}"
-            yield f"features.{number}", (name, "pytorch")
+            yield f"features.{number}", (name, "torchvision")
             yield f"features.{name}", (name, "pytorch")
             yield f"conv_{block}_{place}", (name, "torch7")
             yield f"features.conv_{block}_{place}", (name, "torch7")
             number += 2  # a ReLU follows,
         number += 1  # and a pool after each block
     for name, number in (("fc6", 0), ("fc7", 3), ("fc8", 6)):
-        for alias in (f"classifier.{number}", f"classifier.{name}", f"fc.{name}"):
+        yield f"classifier.{number}", (name, "torchvision")
+        for alias in (f"classifier.{name}", f"fc.{name}"):
             yield alias, (name, "pytorch")
 
 
-def parameters(outputs: int) -> Parameters:
-    """Return what files hold of VGG-16 with `outputs` units in fc8; some have no fc layers."""
+def parameters(outputs: int, bgr: Iterable[Origin] = ("torch7", "caffe")) -> Parameters:
+    """Return what files hold of VGG-16 with `outputs` units in fc8; some have no fc layers.
+
+    By default of VGG-Face, of which files of two origins take BGR.
+    """
     return Parameters(
         network="VGG-16",
         shapes=shapes_of(partial(VGG16, outputs)),
         aliases=dict(_aliases()),
         head=("fc6", "fc7", "fc8"),
-        bgr=frozenset({"torch7", "caffe"}),
+        bgr=frozenset(bgr),
     )
 
 
-def _read(outputs: int, path: Path) -> Mapping[str, NDArray[np.float32]]:
-    return read_weights(path, parameters(outputs))
+def _set_weights(declared: Parameters, path: Path, module: nn.Module, *, channels: str) -> FromFile:
+    found = read_weights(path, declared, as_rgb=channels == "RGB")
+    remove(module, found.absent)
+    module.load_state_dict({name: torch.from_numpy(x) for name, x in found.state.items()})
+    return FromFile(found.origin, found.absent, found.left_out, found.mean)
 
+
+_OF_ALL = Input(VGG_FACE_PREPROCESSING, "all of VGG-Face's files take this")
 
 VGG_FACE = Architecture(
     name="vgg_face",
     build=partial(VGG16, 2622),
-    build_convolutions=partial(VGG16, None),
     layers=LAYERS,
     preprocessing=VGG_FACE_PREPROCESSING,
     training="face identity",
-    read_weights=partial(_read, 2622),
+    read_weights=partial(_set_weights, parameters(2622)),
+    inputs=dict.fromkeys(("matconvnet", "torch7", "pytorch", "keras", "caffe"), _OF_ALL),
 )
+
+_OF_CAFFE = VGG16_OBJECT_PREPROCESSING.changed(
+    {"size": 224, "mean": (123.68, 116.779, 103.939), "std": (1.0, 1.0, 1.0)}
+)
+"""Caffe's input, of which the readers turn the channels to RGB."""
 
 VGG16_OBJECT = replace(
     VGG_FACE,
@@ -173,6 +186,11 @@ VGG16_OBJECT = replace(
     build=partial(VGG16, 1000),
     preprocessing=VGG16_OBJECT_PREPROCESSING,
     training="object",
-    read_weights=partial(_read, 1000),
+    read_weights=partial(_set_weights, parameters(1000, ("caffe", "keras.applications"))),
     published=published_weights("vgg16", "IMAGENET1K_V1"),
+    inputs={
+        "torchvision": Input(VGG16_OBJECT_PREPROCESSING, "torchvision's names of tensors"),
+        "keras.applications": Input(_OF_CAFFE, "the names of layers of keras.applications"),
+        "caffe": Input(_OF_CAFFE, "Caffe's shapes of arrays"),
+    },
 )

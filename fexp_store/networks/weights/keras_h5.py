@@ -13,6 +13,9 @@ Layouts, and where they were read:
 - ``rcmalli_vggface_tf_vgg16.h5`` of github.com/rcmalli/keras-vggface: layers named as the
   network's, fc layers Dense, a layer ``flatten`` or ``pool5`` but no padding layers; converted
   from Caffe, and ``preprocess_input`` in ``utils.py`` turns RGB into BGR before it;
+- ``vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5`` and its sister with the fc layers, of
+  ``keras.applications.vgg16``: layers ``block1_conv1`` …; converted from Caffe, and
+  ``preprocess_input`` turns RGB into BGR and subtracts 103.939, 116.779, 123.68;
 - ``vggface.h5`` of github.com/yzhang559/vgg-face (``test.py``): datasets ``conv1_1.weight`` …
   at the root, in Caffe's shapes and BGR.
 
@@ -53,6 +56,11 @@ def read(path: Path, parameters: Parameters) -> FileWeights:
             root = file.get("model_weights", file)
             if "layer_names" in root.attrs:
                 return _keras(root, parameters)
+            if "_layer_checkpoint_dependencies" in file or "layers" in file:
+                raise BadInput(
+                    "is of Keras 3 (.weights.h5), which is not read; save the whole model in Keras "
+                    "as HDF5: model.save('weights.h5')."
+                )
             return _flat(root, h5py.Dataset, parameters)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BadInput("is cut short or damaged: HDF5 cannot read it.") from error
@@ -93,6 +101,8 @@ def _keras(root: Any, parameters: Parameters) -> FileWeights:
         channels = len(bias) if kernel.ndim == 4 else 0
     # Of models whose layers have the network's own names, those from Caffe pad inside their
     # convolutions; those from MatConvNet have layers for it, or a head of convolutions.
+    if kernels[0][0] == "block1_conv1":
+        return FileWeights(to_state(layers, parameters), "keras.applications")
     named = kernels[0][0] == parameters.layers[0]
     padded = any("padding" in name for name in names)
     convolved = channels and len(layers) > len(parameters.convolutions)

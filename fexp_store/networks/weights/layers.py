@@ -17,9 +17,9 @@ from torch import nn
 
 from fexp_store.errors import BadInput
 
-ChannelOrder = Literal["RGB", "BGR"]
-
-Origin = Literal["matconvnet", "torch7", "pytorch", "keras", "caffe"]
+Origin = Literal[
+    "matconvnet", "torch7", "pytorch", "torchvision", "keras", "keras.applications", "caffe"
+]
 """The framework that a file, or the file it was copied from, was written for."""
 
 
@@ -74,10 +74,22 @@ class FileLayer(NamedTuple):
 
 
 class FileWeights(NamedTuple):
-    """A file's weights under the architecture's names, and what the file is of."""
+    """A file's weights under the architecture's names, and what the file is of.
+
+    Parameters
+    ----------
+    state : dict of str to ndarray
+    origin : Origin
+    left_out : tuple of str
+        Names of the file's arrays that are not the architecture's.
+    mean : tuple of 3 floats, optional
+        What the file says is to be subtracted of R, G and B, on the 0–255 scale.
+    """
 
     state: dict[str, NDArray[Any]]
     origin: Origin
+    left_out: tuple[str, ...] = ()
+    mean: tuple[float, float, float] | None = None
 
 
 def shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[int, ...]]:

@@ -15,121 +15,37 @@ Layouts and where they were read:
 
 from __future__ import annotations
 
-import pickle
-import re
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from fexp_store.errors import BadInput
-from fexp_store.networks.weights.layers import (
-    FileWeights,
-    Origin,
-    Parameters,
-    check_size,
-    shapes_of,
-)
+from fexp_store.networks.weights.fitting import summary
+from fexp_store.networks.weights.layers import FileWeights, Origin, Parameters, check_size
+from fexp_store.networks.weights.tensors import Tensors, choose, load_tensors
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PARAMETER = re.compile(r"\.(weight|bias|running_mean|running_var)$")
+_KINDS = (".weight", ".bias", ".running_mean", ".running_var")
 
 
 def read_pickled(path: Path, parameters: Parameters) -> FileWeights:
     """Read a state dict that ``torch.save`` wrote, without running anything that is in the file."""
-    return _renamed(load_tensors(path), parameters)
+    return _renamed(load_tensors(path, "torch"), parameters)
 
 
 def read_safetensors(path: Path, parameters: Parameters) -> FileWeights:
     """Read a state dict from a safetensors file."""
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise BadInput("is cut short or damaged: its safetensors header is wrong.") from error
-    return _renamed(tensors, parameters)
+    return _renamed(load_tensors(path, "safetensors"), parameters)
 
 
-def read_own(path: Path, network: str, build: Callable[[], nn.Module]) -> dict[str, NDArray[Any]]:
-    """Read what ``torch.save`` wrote of the module that `build` gives, under its own names.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Every parameter and buffer, in the module's order and of the types that the file has.
-
-    Raises
-    ------
-    BadInput
-        The file is damaged, holds code, or is not of this `network`.
-    """
-    shapes = shapes_of(build)
-    try:
-        tensors = load_tensors(path)
-        for name, shape in shapes.items():
-            if name not in tensors:
-                raise BadInput(f"lacks {name}, so it is not {network}.")
-            if (actual := tuple(tensors[name].shape)) != shape:
-                raise BadInput(
-                    f"is of another network than {network}: {name} has shape {actual}, "
-                    f"where {shape} is expected."
-                )
-    except BadInput as error:
-        raise BadInput(f"{path} {error}") from error
-    return {name: tensors[name].numpy() for name in shapes}
-
-
-def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Load the state dict that ``torch.save`` wrote, by itself or in a checkpoint.
-
-    Returns
-    -------
-    dict of str to tensor
-        Dense tensors on the CPU, under their keys less any ``module.`` before them.
-
-    Raises
-    ------
-    BadInput
-        The file is damaged, or holds objects besides tensors: none is ever unpickled.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "unsupported" in str(error).lower():
-            raise BadInput(
-                "holds Python code or objects besides tensors, and none of it was run; save only "
-                "the model's state_dict() with the program that wrote it."
-            ) from error
-        raise BadInput("is cut short or damaged: its pickle cannot be read.") from error
-    # A damaged file meets whichever of PyTorch's, pickle's and zip's many errors comes first.
-    except Exception as error:
-        raise BadInput("is cut short or damaged: PyTorch cannot read it.") from error
-    if isinstance(content, Mapping):
-        inner = (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping))
-        content = next(inner, content)
-    if not isinstance(content, Mapping):
-        raise BadInput(f"holds a {type(content).__name__}, not a state dict of named tensors.")
-    return {
-        re.sub(r"^(module\.)+", "", key): value.detach()
-        for key, value in content.items()
-        if isinstance(key, str) and isinstance(value, torch.Tensor) and _is_dense(value)
-    }
-
-
-def _is_dense(tensor: torch.Tensor) -> bool:
-    return tensor.layout is torch.strided and tensor.device.type == "cpu"
-
-
-def _renamed(tensors: Mapping[str, torch.Tensor], parameters: Parameters) -> FileWeights:
-    floating = {key: tensor for key, tensor in tensors.items() if tensor.is_floating_point()}
-    return rename(floating, lambda tensor: tensor.to(torch.float32).numpy(), parameters)
+def _renamed(tensors: Tensors, parameters: Parameters) -> FileWeights:
+    names = [f"{layer}{kind}" for layer in parameters.aliases for kind in _KINDS]
+    chosen = choose(tensors, [*parameters.shapes, *names])
+    floating = {key: value for key, value in chosen.state.items() if value.is_floating_point()}
+    found = rename(floating, lambda tensor: tensor.to(torch.float32).numpy(), parameters)
+    return found._replace(left_out=tuple(summary([*found.left_out, *chosen.others])))
 
 
 def rename(
@@ -149,16 +65,21 @@ def rename(
     Raises
     ------
     BadInput
-        A parameter is not one of the architecture's.
+        A kernel, or another parameter of one of the architecture's layers, is not the
+        architecture's. Those of other heads are left out.
     """
     state: dict[str, NDArray[Any]] = {}
+    left_out: list[str] = []
     origin: Origin = "pytorch"
     for key, value in found.items():
-        if not _PARAMETER.search(key):
+        if not key.endswith(_KINDS):
             continue
         layer, _, kind = key.rpartition(".")
         layer, named = parameters.aliases.get(layer, (layer, "pytorch"))
         shape = parameters.shapes.get(f"{layer}.{kind}")
+        if shape is None and layer not in parameters.layers and len(value.shape) < 3:
+            left_out.append(key)
+            continue
         if shape is None:
             network = parameters.network
             raise BadInput(f"holds a parameter {key!r}, which {network} does not have.")
@@ -167,7 +88,9 @@ def rename(
         state[f"{layer}.{kind}"] = array
         if from_caffe or named != "pytorch":
             origin = "caffe" if from_caffe else named
-    return FileWeights(state, origin)
+    if left_out and not state:
+        raise BadInput(f"holds nothing of {parameters.network}, but {left_out[0]!r}.")
+    return FileWeights(state, origin, tuple(left_out))
 
 
 def _without_caffe_axes(array: NDArray[Any], axes: int) -> tuple[NDArray[Any], bool]:

@@ -13,7 +13,7 @@ from fexp_store.options import record
 from fexp_store.rights import Rights
 from fexp_store.warehouse import networks
 from fexp_store.warehouse.activations.storing import Storing
-from fexp_store.warehouse.networks import IMPORTED, Layer, Registered
+from fexp_store.warehouse.networks import IMPORTED, UNKNOWN, Layer, Registered
 from fexp_store.warehouse.place import Place
 from fexp_store.warehouse.storage import Storage
 
@@ -84,7 +84,7 @@ def declare(storage: Storage, place: Place, shape: tuple[int, ...], options: Opt
     """
     before = networks.rows(storage, place.network)
     known = before[0] if before and before[0].architecture == IMPORTED else None
-    training = options.training or (known.training if known else "unknown")
+    training = options.training or (known.training if known else UNKNOWN)
     said = f"{IMPORTED}: {options.source}" if options.source else IMPORTED
     source = known.weights_source if known and not options.source else said
     layer = Layer(place.layer, shape)
