@@ -18,7 +18,14 @@ from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
+from fexp_store.warehouse.networks import (
+    Layer,
+    Registered,
+    has_network,
+    layers_json,
+    register,
+    registered,
+)
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -62,6 +69,8 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     if options.weights is not None and options.untrained:
         raise BadInput("A network is untrained or has a weights file, not both.")
     changed = arch.preprocessing.changed(options.preprocessing or {})
+    if has_network(wh, name):
+        changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
     row = Registered(
@@ -73,7 +82,7 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         weights_sha256=weights_sha256(module.state_dict()),
         seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
-        layers=_layers_json(arch, module, changed.size),
+        layers=_layers_json(arch, module, changed),
         licence=options.licence,
         citation=options.citation,
     )
@@ -153,11 +162,11 @@ def _build(
     return module.eval().requires_grad_(requires_grad=False), source
 
 
-def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
+def _layers_json(arch: Architecture, module: nn.Module, preprocessing: Preprocessing) -> str:
     modules = {path for path, _ in module.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
-    shapes = layer_shapes(skeleton, paths, size)
+    shapes = layer_shapes(skeleton, paths, preprocessing.size, preprocessing.shape[0])
     return layers_json(Layer(name, shape) for name, shape in shapes.items())
 
 
