@@ -19,7 +19,14 @@ from fexp_store.networks.records import Options
 from fexp_store.networks.weights.fitting import remove
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
+from fexp_store.warehouse.networks import (
+    Layer,
+    Registered,
+    has_network,
+    layers_json,
+    register,
+    registered,
+)
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -65,6 +72,9 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     drawn = (options.seed, options.init) if options.untrained else None
     built = _build(arch, options.weights, drawn, channels_given(options.preprocessing))
     taken = input_of(arch, built, options)
+    preprocessing = taken.preprocessing
+    if has_network(wh, name):
+        preprocessing = preprocessing.as_stored(registered(wh, name).preprocessing)
     training = training_of(arch, built, options)
     row = Registered(
         network=name,
@@ -74,8 +84,8 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         weights_source=built.source,
         weights_sha256=weights_sha256(built.module.state_dict()),
         seed=drawn[0] if drawn else None,
-        preprocessing=taken.preprocessing.to_json(),
-        layers=_layers_json(arch, built, taken.preprocessing.size),
+        preprocessing=preprocessing.to_json(),
+        layers=_layers_json(arch, built, preprocessing),
         licence=options.licence,
         citation=options.citation,
         origins=origins_json(taken, training, built.found),
@@ -104,7 +114,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    module = _build(arch, weights, drawn, getattr(preprocessing, "channels", "RGB")).module
+    module = _build(arch, weights, drawn, preprocessing.channels).module
     if weights_sha256(module.state_dict()) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
@@ -161,11 +171,10 @@ def _build(
     return Built(module, source, found if weights is not None else None)
 
 
-def _layers_json(arch: Architecture, built: Built, size: int) -> str:
-    absent = built.found.absent if built.found else ()
+def _layers_json(arch: Architecture, built: Built, preprocessing: Preprocessing) -> str:
     skeleton = arch.build().to("meta").eval()
-    remove(skeleton, absent)
+    remove(skeleton, built.found.absent if built.found else ())
     modules = {path for path, _ in skeleton.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
-    shapes = layer_shapes(skeleton, paths, size)
+    shapes = layer_shapes(skeleton, paths, preprocessing.size, preprocessing.shape[0])
     return layers_json(Layer(name, shape) for name, shape in shapes.items())

@@ -92,22 +92,13 @@ def _download(model: str, name: str) -> Path:
 
 
 def preprocessing_of(model: str, weights: torchvision.models.WeightsEnum) -> Preprocessing:
-    """Read torchvision's own transforms into our record (pixels from 0 to 255).
+    """Declare torchvision's own transforms of some weights.
 
     With weights of its own, torchvision has googlenet and inception_v3 transform their input once
     more (``transform_input``), to a mean and standard deviation of 0.5. Here that is declared as
     the preprocessing that it comes to, and their modules do not do it.
     """
-    transforms = weights.transforms()
-    mean, std = transforms.mean, transforms.std
+    declared = Preprocessing.of_torchvision(weights.transforms())
     if model in _TRANSFORMED:
-        mean, std = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-    red, green, blue = mean
-    reds, greens, blues = std
-    return Preprocessing(
-        size=int(transforms.crop_size[0]),
-        resize=int(transforms.resize_size[0]),
-        mean=(red * 255, green * 255, blue * 255),
-        std=(reds * 255, greens * 255, blues * 255),
-        interpolation=transforms.interpolation.value,
-    )
+        return declared.changed({"mean": (127.5, 127.5, 127.5), "std": (127.5, 127.5, 127.5)})
+    return declared
