@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
@@ -14,6 +15,7 @@ from fexp_store.networks.architectures import architecture
 from fexp_store.networks.deciding import Built, channels_given, input_of, origins_json, training_of
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
+from fexp_store.networks.meta import on_meta
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.networks.weights.fitting import remove
@@ -126,7 +128,8 @@ def load(wh: Warehouse, row: Registered) -> Network:
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
     """Build a registered network without memory or weights, to ask it for shapes."""
     arch = architecture(row.architecture)
-    module = arch.build().to("meta").eval()
+    with torch.device("meta"):
+        module = arch.build().eval()
     known = {arch.layers[name] for name in row.all_layers() if name in arch.layers}
     last = max((at for at, path in enumerate(arch.layers.values()) if path in known), default=-1)
     parts = dict(module.named_modules())
@@ -172,8 +175,7 @@ def _build(
 
 
 def _layers_json(arch: Architecture, built: Built, preprocessing: Preprocessing) -> str:
-    skeleton = arch.build().to("meta").eval()
-    remove(skeleton, built.found.absent if built.found else ())
+    skeleton = on_meta(built.module)
     modules = {path for path, _ in skeleton.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     shapes = layer_shapes(skeleton, paths, preprocessing.size, preprocessing.shape[0])

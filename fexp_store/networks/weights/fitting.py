@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from fexp_store.errors import BadInput
+from fexp_store.networks.meta import on_meta
 from fexp_store.networks.weights.formats import format_of
 from fexp_store.networks.weights.tensors import Chosen, choose, load_tensors
 
@@ -132,7 +133,7 @@ class _Order:
 def run_order(module: nn.Module, size: int) -> list[str]:
     """Return the paths of the submodules that a forward pass calls, in order.
 
-    Nothing is computed where the module can run on the ``meta`` device.
+    Nothing is computed where a copy can run on the ``meta`` device.
 
     Parameters
     ----------
@@ -140,6 +141,13 @@ def run_order(module: nn.Module, size: int) -> list[str]:
     size : int
         Side of the input in pixels.
     """
+    try:
+        return _order(on_meta(module), torch.empty(1, 3, size, size, device="meta"))
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return _order(module, torch.zeros(1, 3, size, size))
+
+
+def _order(module: nn.Module, x: torch.Tensor) -> list[str]:
     called: dict[str, None] = {}
     handles = [
         part.register_forward_pre_hook(lambda _m, _i, path=path: called.setdefault(path))
@@ -147,17 +155,9 @@ def run_order(module: nn.Module, size: int) -> list[str]:
         if path
     ]
     training = module.training
-    module.eval()
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    on_meta = {name: value.to("meta") for name, value in tensors.items()}
     try:
         with torch.inference_mode():
-            try:
-                x = torch.empty(1, 3, size, size, device="meta")
-                torch.func.functional_call(module, on_meta, (x,))
-            except (RuntimeError, NotImplementedError, TypeError, ValueError):
-                called.clear()
-                module(torch.zeros(1, 3, size, size))
+            module.eval()(x)
     finally:
         module.train(training)
         for handle in handles:
