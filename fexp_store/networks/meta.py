@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import chain
 
+import torch
 from torch import nn
 
 
@@ -22,3 +24,15 @@ def on_meta(module: nn.Module) -> nn.Module:
         is_parameter = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(empty, requires_grad=False) if is_parameter else empty
     return copy.deepcopy(module, memo).eval()
+
+
+def built_on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module without memory, or with it where it cannot be built otherwise.
+
+    torchvision's regnet draws its weights by numbers that it reads back.
+    """
+    try:
+        with torch.device("meta"):
+            return build().eval()
+    except (NotImplementedError, RuntimeError):
+        return on_meta(build())

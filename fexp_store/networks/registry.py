@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
@@ -15,7 +14,7 @@ from fexp_store.networks.architectures import architecture
 from fexp_store.networks.deciding import Built, channels_given, input_of, origins_json, training_of
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
-from fexp_store.networks.meta import on_meta
+from fexp_store.networks.meta import built_on_meta, on_meta
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.networks.weights.fitting import remove
@@ -128,8 +127,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
     """Build a registered network without memory or weights, to ask it for shapes."""
     arch = architecture(row.architecture)
-    with torch.device("meta"):
-        module = arch.build().eval()
+    module = built_on_meta(arch.build)
     known = {arch.layers[name] for name in row.all_layers() if name in arch.layers}
     last = max((at for at, path in enumerate(arch.layers.values()) if path in known), default=-1)
     parts = dict(module.named_modules())

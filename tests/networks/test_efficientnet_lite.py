@@ -109,8 +109,8 @@ def test_another_checkpoint_is_refused(tmp_path):
     torch.save({"fc.weight": torch.ones(3)}, path)
     with pytest.raises(BadInput, match=r"other\.pth lacks _conv_stem\.weight, so it is not Effici"):
         EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
-    torch.save(EfficientNetLite0().state_dict() | {"_fc.bias": torch.ones(7)}, path)
-    with pytest.raises(BadInput, match=r"_fc\.bias has shape \(7,\), where \(1000,\) is expected"):
+    torch.save(EfficientNetLite0().state_dict() | {"_bn0.bias": torch.ones(7)}, path)
+    with pytest.raises(BadInput, match=r"_bn0\.bias has shape \(7,\), where \(32,\) is expected"):
         EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(BadInput, match="cut short"):

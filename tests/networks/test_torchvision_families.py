@@ -53,6 +53,16 @@ def as_published(model: str, state: OrderedDict[str, torch.Tensor]) -> OrderedDi
     return found  # without versions, as of a time when there were none
 
 
+def draw_what_is_constant(module: torch.nn.Module) -> None:
+    """Draw what an untrained model has as zeros and ones, so that nothing is the same by chance."""
+    with torch.no_grad():
+        for name, value in [*module.named_parameters(), *module.named_buffers()]:
+            if name.endswith("running_var"):
+                value.uniform_(0.5, 1.5)
+            elif value.is_floating_point() and value.unique().numel() == 1:
+                value.add_(torch.randn_like(value), alpha=0.02)
+
+
 @pytest.fixture(scope="module")
 def photographs() -> list[Image.Image]:
     rng = np.random.default_rng(0)
@@ -72,6 +82,7 @@ def test_a_family_gives_what_torchvision_gives(
     # As torchvision builds them to put weights of its own into.
     own = {"transform_input": True, "init_weights": False} if model in TRANSFORMED else {}
     theirs = torchvision.models.get_model(model, weights=None, **own).eval()
+    draw_what_is_constant(theirs)
     torch.save(as_published(model, theirs.state_dict()), tmp_path / "weights.pth")
     how = Options(architecture=f"torchvision:{model}", weights=tmp_path / "weights.pth")
     registry.add(empty, "ours", how)

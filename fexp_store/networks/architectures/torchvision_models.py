@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, Input, PublishedWeights
+from fexp_store.networks.meta import built_on_meta
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.fitting import FromFile, fit
 from fexp_store.warehouse.hashing import file_sha256
@@ -20,6 +21,7 @@ _TRANSFORMED = ("googlenet", "inception_v3")
 """Models that transform their input once more where they have weights."""
 
 
+@cache
 def architecture(model: str) -> Architecture:
     """Return a torchvision classification model as an architecture.
 
@@ -40,8 +42,7 @@ def architecture(model: str) -> Architecture:
     weights = torchvision.models.get_model_weights(model)
     drawn = {"init_weights": False} if model in _TRANSFORMED else {}
     build = partial(torchvision.models.get_model, model, weights=None, **drawn)
-    with torch.device("meta"):
-        skeleton = build()
+    skeleton = built_on_meta(build)
     preprocessing = preprocessing_of(model, weights.DEFAULT)
     return Architecture(
         name=f"torchvision:{model}",

@@ -83,6 +83,7 @@ def _checked(found: FileWeights, parameters: Parameters, *, turned: bool) -> Wei
     shapes = {k: shape for k, shape in parameters.shapes.items() if layer_of(k) not in absent}
     missing = dict.fromkeys(layer_of(name) for name in shapes if name not in state)
     if missing:
+        missing = dict.fromkeys(layer_of(k) for k in parameters.shapes if k not in state)
         raise BadInput(f"lacks {', '.join(missing)}, so it is not a whole {network}.")
     for name, shape in shapes.items():
         if state[name].shape != shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -168,26 +168,42 @@ def _order(module: nn.Module, x: torch.Tensor) -> list[str]:
 def _fit(chosen: Chosen, order: _Order, network: str) -> FromFile:
     module, state = order.module, chosen.state
     _rename_as_library(module, state)
-    unexpected = _load(module, state)
+    loaded = _load(module, state)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     misfits = [n for n in shapes if n in state and tuple(state[n].shape) != shapes[n]]
-    missing = [n for n in shapes if n not in state and not n.endswith("num_batches_tracked")]
-    for name in (*missing, *misfits):
-        _check_may_lack(name, state.get(name), shapes[name], order, network)
-    _check_extra(unexpected, state, order, network)
-    owners = sorted({name.rpartition(".")[0] for name in (*misfits, *missing)})
+    for name in misfits:
+        _check_may_lack(name, state[name], shapes[name], order, network)
+    if isinstance(loaded, str):
+        loaded = _load(module, _without(state, misfits))
+    if isinstance(loaded, str):
+        raise BadInput(f"is of another network than {network}: {loaded}.")
+    missing = [name for name in loaded[0] if not name.endswith("num_batches_tracked")]
+    for name in missing:
+        if name not in misfits:
+            _check_may_lack(name, None, shapes[name], order, network)
+    _check_extra(loaded[1], state, order, network)
+    owners = sorted({name.rpartition(".")[0] for name in missing})
     first = min((order.parts.index(x) for x in owners if x in order.parts), default=None)
-    after = order.parts[first:] if first is not None else []
     if first == 0:
         raise BadInput(f"has no part of {network}.")
+    after = order.parts[first:] if first is not None else []
     absent = [path for path in dict.fromkeys([*after, *owners]) if path]
     remove(module, absent)
-    kept = OrderedDict((name, state[name]) for name in module.state_dict() if name in state)
-    kept._metadata = getattr(state, "_metadata", None)  # type: ignore[attr-defined]
-    if absent:
-        _load(module, kept)
-    unused = [name for name in state if name not in kept]
+    unused = [
+        name
+        for name in state
+        if name in (*misfits, *loaded[1]) or any(_is_in(name, path) for path in absent)
+    ]
     return FromFile("module", tuple(absent), tuple(summary([*unused, *chosen.others])))
+
+
+def _without(
+    state: OrderedDict[str, torch.Tensor], names: Collection[str]
+) -> OrderedDict[str, torch.Tensor]:
+    kept = OrderedDict((name, value) for name, value in state.items() if name not in names)
+    if hasattr(state, "_metadata"):
+        kept._metadata = state._metadata  # type: ignore[attr-defined]
+    return kept
 
 
 def _check_may_lack(
@@ -248,9 +264,19 @@ def _rename_as_library(module: nn.Module, state: OrderedDict[str, torch.Tensor])
             rename(model=module, weights=weights, progress=False)
 
 
-def _load(module: nn.Module, state: OrderedDict[str, torch.Tensor]) -> list[str]:
-    """Set what fits, by the module's own hooks; return the names that it does not have."""
+def _load(
+    module: nn.Module, state: OrderedDict[str, torch.Tensor]
+) -> tuple[list[str], list[str]] | str:
+    """Set what fits, by the module's own hooks.
+
+    Returns
+    -------
+    tuple of list of str, or str
+        Names that the file lacks, and names that the module does not have; or why it cannot be
+        told, because a shape does not fit.
+    """
     versions = [getattr(state, "_metadata", None), getattr(module.state_dict(), "_metadata", None)]
+    why = "its version is unknown"
     for version in versions:
         loaded = OrderedDict(state)
         if version is not None:
@@ -258,13 +284,13 @@ def _load(module: nn.Module, state: OrderedDict[str, torch.Tensor]) -> list[str]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the file is of an earlier version
             try:
-                return list(module.load_state_dict(loaded, strict=False).unexpected_keys)
-            except ValueError:  # it must know its version, and the file does not tell
-                continue
-            except RuntimeError:  # a shape does not fit
-                break
-    known = module.state_dict().keys()
-    return [name for name in state if name not in known]
+                found = module.load_state_dict(loaded, strict=False)
+                return list(found.missing_keys), list(found.unexpected_keys)
+            except ValueError as error:  # it must know its version, and the file does not tell
+                why = str(error)
+            except RuntimeError as error:
+                return " ".join(str(error).split())[:200]
+    return why
 
 
 def summary(names: Iterable[str]) -> Iterator[str]:
