@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from fexp_store.cli.app import Commands, messages, open_warehouse
 from fexp_store.cli.options import takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.networks.records import Options
-from fexp_store.warehouse.networks import registered
+from fexp_store.warehouse.networks import UNKNOWN, Registered, registered
 
 networks = typer.Typer(cls=Commands, no_args_is_help=True, help="Networks.")
 
@@ -51,8 +53,24 @@ def add(ctx: typer.Context, name: NetworkArgument, options: Options) -> None:
         if new
         else f"{name} is registered already; nothing to do."
     )
-    if row.architecture in ("vgg_face", "vgg16") and "fc6" not in found:
-        messages.print("The file holds the convolutions only: fc6, fc7 and fc8 are not available.")
+    if new:
+        for line in _said(row):
+            messages.print(line)
+
+
+def _said(row: Registered) -> Iterator[str]:
+    """Say what of the network or its file is not used, and what nobody said."""
+    said = json.loads(row.origins or "{}")
+    if said.get("absent"):
+        yield f"No weights that fit for {_some(said['absent'])}: no layers from there on."
+    if said.get("left_out"):
+        yield f"Left out of the file: {_some(said['left_out'])}."
+    if row.training == UNKNOWN:
+        yield "What it was trained on is unknown; --training says it."
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 @networks.command("list")
