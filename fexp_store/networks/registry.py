@@ -12,13 +12,13 @@ from torch import nn
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
-from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
+from fexp_store.networks.survey import survey
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
+from fexp_store.warehouse.networks import Registered, layers_json, register
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -157,8 +157,7 @@ def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
     modules = {path for path, _ in module.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
-    shapes = layer_shapes(skeleton, paths, size)
-    return layers_json(Layer(name, shape) for name, shape in shapes.items())
+    return layers_json(survey(skeleton, paths, size).layers)
 
 
 def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 import polars as pl
@@ -30,13 +30,37 @@ activations of the layer are stored. In everything but `layers` and `created` it
 _SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
 
 
+Axis = Literal["channel", "row", "col", "token", "dim"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+"""What an axis of a layer can be; the columns of the view ``units``."""
+
+_Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
+
+
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a registered network: its name and the shape of its activations for one image."""
+    """A layer of a registered network: the shape of its activations for one image.
+
+    Parameters
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : str
+    axes : tuple of str, optional
+        What each axis of the shape is, no word twice; empty where nothing tells. None where
+        nothing was said, as in older warehouses and of networks that were imported: three axes are
+        then channel, row and col, and one is the channel.
+    class_tokens, register_tokens : int or None
+        How many tokens, from the first, are class tokens (with those of distillation), and how
+        many after them are registers; None without tokens, or where nothing tells.
+    """
 
     name: str
     shape: tuple[Annotated[int, Meta(ge=1, lt=1 << 31)], ...]
     dtype: str = "float32"
+    axes: tuple[Axis, ...] | None = None
+    class_tokens: _Count | None = None
+    register_tokens: _Count | None = None
 
     @property
     def units(self) -> int:
@@ -141,7 +165,12 @@ def rows(storage: Storage, name: str) -> list[Registered]:
 
 def layers_json(layers: Iterable[Layer]) -> str:
     """Write layers as they are stored."""
-    return json.dumps([asdict(layer) for layer in layers])
+    stated = ({k: v for k, v in asdict(layer).items() if v is not None} for layer in layers)
+    return json.dumps(list(stated))
+
+
+def _alike(layer: Layer, other: Layer) -> bool:
+    return (layer.shape, layer.dtype) == (other.shape, other.dtype)
 
 
 def _check_same(row: Registered, earlier: Registered) -> None:
@@ -156,6 +185,10 @@ def _check_same(row: Registered, earlier: Registered) -> None:
             open_fields["layers"] = earlier.layers
     else:
         open_fields["weights_source"] = earlier.weights_source
+        # An earlier version may have named no axes, or have left out other layers.
+        known, new = earlier.all_layers(), row.all_layers()
+        if all(_alike(new[name], known[name]) for name in new.keys() & known.keys()):
+            open_fields["layers"] = earlier.layers
     same, other = asdict(row) | open_fields, asdict(earlier)
     if differing := [name for name in same if same[name] != other[name]]:
         raise Conflict(
