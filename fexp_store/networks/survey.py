@@ -62,9 +62,7 @@ def survey(module: nn.Module, paths: Mapping[str, str], size: int) -> Survey:
     modules |= {path: module.get_submodule(path) for path in paths.values()}
     one = _watch(module, modules, 1, size, size)
     if one.error is not None and not one.calls:
-        raise BadInput(
-            f"The network takes no input of {size} x {size} pixels: {_said(one.error)}"
-        )
+        raise BadInput(f"The network takes no input of {size} x {size} pixels: {_said(one.error)}")
     two = _watch(module, modules, 2, size, size)
     reasons = {path: _why_not(path, one, two, size) for path in modules}
     same = {path: one.shapes[path][1:] for path, why in reasons.items() if why is None}
@@ -112,7 +110,7 @@ def _watch(
     with hooked(module, {path: keep(path) for path in paths}):
         try:
             run_meta(module, images, height, width)
-        except Exception as raised:  # noqa: BLE001  # whatever the network says to such an input
+        except Exception as raised:  # whatever the network says to such an input
             error = raised
     return _Watched(calls, shapes, error)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -27,6 +28,10 @@ It has a row for each of its layers, appended by the first import of the layer, 
 activations of the layer are stored. In everything but `layers` and `created` its rows are equal.
 """
 
+ALL = "all"
+"""Stands for every layer of a network, where several may be asked for."""
+
+_ALL_NAMED, _NAMED = 60, 8  # a message names all layers up to so many, else the first so many
 _SCHEMA_OVERRIDES = {"seed": pl.Int64, "licence": pl.String, "citation": pl.String}
 
 
@@ -85,12 +90,16 @@ class Registered:
     citation: str | None = None
 
     def layer(self, name: str) -> Layer:
-        """Return one layer; NotFound lists the layers there are."""
+        """Return one layer by its name; NotFound says what layers there are."""
         layers = self.all_layers()
         if name not in layers:
-            known = ", ".join(layers)
-            raise NotFound(f"{self.network} has no layer {name!r}; its layers: {known}.")
+            raise NotFound(f"{self.network} has no layer {name!r}; {self.said_of_layers}.")
         return layers[name]
+
+    @property
+    def said_of_layers(self) -> str:
+        """The layers there are, for people: all of a few, or some and how to list them."""
+        return said_of_layers(self.network, list(self.all_layers()))
 
     def all_layers(self) -> dict[str, Layer]:
         """Return every layer by name, in forward order; Damaged if what is stored lists none."""
@@ -102,6 +111,59 @@ class Registered:
                 "restore the table networks from a copy."
             ) from None
         return {layer.name: layer for layer in listed}
+
+
+def said_of_layers(network: str, names: Sequence[str]) -> str:
+    """Say what layers a network has: all of a few, or the first and how to list them."""
+    if len(names) <= _ALL_NAMED:
+        return f"its layers: {', '.join(names)}"
+    return (
+        f"its {len(names)} layers: {', '.join(names[:_NAMED])}, …; list them with: "
+        f"fexp networks layers {network}"
+    )
+
+
+def choose_layers(names: Sequence[str], asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Find the layers that are asked for by name or pattern.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Every layer, in forward order.
+    asked : sequence of str
+        Names, which mean themselves; ``all``; or patterns of ``*``, ``?`` and ``[…]``, which match
+        as those of a shell do, letters by case and a ``.`` like any other character.
+
+    Returns
+    -------
+    chosen : list of str
+        Each once: in the order that was asked for, or in forward order if there is a pattern.
+    unmatched : list of str
+        What nothing matches.
+    """
+    known = set(names)
+    chosen: list[str] = []
+    unmatched = []
+    for one in asked:
+        found = [one] if one in known else matching(names, one)
+        chosen += found
+        unmatched += [] if found else [one]
+    if known.issuperset(asked):
+        return list(dict.fromkeys(chosen)), unmatched
+    wanted = set(chosen)
+    return [name for name in names if name in wanted], unmatched
+
+
+def is_pattern(asked: str) -> bool:
+    """Whether what is asked for may mean several layers, unless one has just this name."""
+    return asked == ALL or any(sign in asked for sign in "*?[")
+
+
+def matching(names: Sequence[str], pattern: str) -> list[str]:
+    """Return the names that a pattern matches; none if it is no pattern."""
+    if pattern == ALL:
+        return list(names)
+    return [name for name in names if fnmatchcase(name, pattern)] if is_pattern(pattern) else []
 
 
 def has_network(wh: Warehouse, name: str) -> bool:

@@ -24,7 +24,7 @@ named_layers AS (
     SELECT
         network,
         layer.name AS layer,
-        layer.shape AS shape,
+        layer.shape,
         coalesce(
             layer.axes,
             CASE len(layer.shape)
@@ -32,7 +32,7 @@ named_layers AS (
                 WHEN 1 THEN ['channel']
             END
         ) AS axes,
-        layer.class_tokens AS class_tokens,
+        layer.class_tokens,
         layer.class_tokens + layer.register_tokens AS leading_tokens
     FROM stored_layers
 ),
@@ -43,11 +43,11 @@ layer_axes AS (
         *,
         list_transform(
             ['channel', 'row', 'col', 'token', 'dim'],
-            lambda word: {
+            LAMBDA word: {
                 'length': shape[list_position(axes, word)],
                 'stride': if(
                     list_contains(axes, word),
-                    coalesce(list_product(shape[list_position(axes, word) + 1 :]), 1)::INTEGER,
+                    coalesce(list_product(shape[list_position(axes, word) + 1:]), 1)::INTEGER,
                     NULL
                 )
             }
