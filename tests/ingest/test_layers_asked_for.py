@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.direct import direct_inputs
 from support.tokens import DIM, SIDE, TOKENS, SmallViT, allow_tokens
 from support.writing import Fexp, write_photographs
 
@@ -35,25 +36,17 @@ def wh(empty: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> War
     return empty
 
 
-def test_tokens_are_stored_where_units_says(wh: Warehouse) -> None:
+def test_tokens_are_stored_where_units_says(wh: Warehouse, tmp_path: Path) -> None:
     ingest(wh, "vit", ["block*"], "set1")
     stored = wh.frame("SELECT DISTINCT layer FROM activations ORDER BY layer")["layer"].to_list()
     assert stored == ["block", "block.attention", "block.heads", "block.linear"]
     module = SmallViT().eval()
     initialise(module, "kaiming_normal", 2)
-    net = registry.load(wh, registered(wh, "vit"))
-    pixels = torch.from_numpy(
-        np.stack(
-            [
-                net.preprocessing.read(Path(path))
-                for path in wh.frame("SELECT file FROM stimuli ORDER BY stimulus_id")["file"]
-            ]
-        )
-    )
+    x = (direct_inputs(wh, tmp_path / "photographs" / "manifest.csv", SIDE) - 128) / 64
     with torch.no_grad():
-        found = []
+        found: list[np.ndarray] = []
         module.block.register_forward_hook(lambda _m, _i, out: found.append(out.hidden.numpy()))
-        module((pixels.float() - 128) / 64)
+        module(x)
     rows = wh.frame(
         "SELECT a.stimulus_id, u.token, u.dim, u.token_kind, a.activation "
         "FROM activations AS a JOIN units AS u USING (network, layer, unit_id) "
