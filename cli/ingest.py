@@ -10,7 +10,7 @@ import typer
 
 from fexp_store import Warehouse
 from fexp_store.cli.app import messages, open_warehouse
-from fexp_store.cli.options import LayersOption, NetworkOption, StimuliOption, takes
+from fexp_store.cli.options import LayerPatternsOption, NetworkOption, StimuliOption, takes
 from fexp_store.cli.output import Format, FormatOption, print_frame
 from fexp_store.cli.progress import bar
 from fexp_store.ingest import Options
@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def ingest(
     ctx: typer.Context,
     network: NetworkOption,
-    layer: LayersOption,
+    layer: LayerPatternsOption,
     stimuli: StimuliOption,
     options: Options,
     dry_run: Annotated[
@@ -44,6 +44,8 @@ def ingest(
     Examples
     --------
         fexp ingest --network dlib_face --layer conv4_3 --layer embedding --stimuli faces
+
+        fexp ingest --network resnet50 --layer 'layer4.*' --stimuli faces
 
         fexp ingest --network dlib_face --layer conv1 --stimuli faces --dry-run
     """
@@ -84,7 +86,7 @@ def _only_say(
 
     prepared = prepare(wh, network, layers, stimuli, options)
     if why:
-        print_frame(explain(wh, prepared, layers), output_format)
+        print_frame(explain(wh, prepared), output_format)
         return
     found = preflight(wh, prepared)
     row = asdict(found) | {"peak_memory_bytes": peak_memory(wh, prepared)}

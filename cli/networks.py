@@ -105,7 +105,7 @@ def show(
 def layers(
     ctx: typer.Context, name: NetworkArgument, output_format: FormatOption = Format.table
 ) -> None:
-    """List the layers of a network: shape, units and MB that a stimulus takes uncompressed.
+    """List the layers of a network: shape, axes, units and MB that a stimulus takes uncompressed.
 
     Example:
 

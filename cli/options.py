@@ -25,6 +25,12 @@ StimuliOption = Annotated[str, typer.Option("--stimuli", "-s", help="Name of the
 LayersOption = Annotated[
     list[str], typer.Option("--layer", "-l", help="Layer; repeat for several.")
 ]
+LayerPatternsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--layer", "-l", help="Layer, pattern such as 'layer4.*', or all; repeat for several."
+    ),
+]
 
 
 def takes(cls: type, name: str = "options") -> Callable[[Command], Command]:

@@ -22,7 +22,7 @@ _SCHEMA = {
 }
 
 
-def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFrame:
+def explain(wh: Warehouse, prepared: Prepared) -> pl.DataFrame:
     """Say of every fragment of an ingest whether it is stored, and if not, what is different.
 
     Returns
@@ -32,7 +32,7 @@ def explain(wh: Warehouse, prepared: Prepared, layers: list[str]) -> pl.DataFram
     """
     here = (prepared.network.network, prepared.stimulus_set)
     rows = []
-    for layer in dict.fromkeys(layers):
+    for layer in (layer.name for layer in prepared.plan.missing):
         stored = wh.frame(schemas.sql("queries")["stored_content"], layer=layer).to_dicts()
         pieces = list(prepared.plan.pieces(prepared.network.layer(layer)))
         own = [f for f in stored if (f["network"], f["stimulus_set"]) == here]

@@ -60,7 +60,8 @@ def ingest(
     Parameters
     ----------
     layers : sequence of str
-        Layer names, see ``fexp networks show``; all come from one forward pass.
+        Layer names (see ``fexp networks layers``), patterns such as ``blocks.*``, or ``all``;
+        everything comes from one forward pass.
     options : Options, optional
     started : callable, optional
         Called with the number of stimuli to run if there are any; returns a function that is
@@ -89,7 +90,8 @@ def ingest(
     check_disk(wh, preflight(wh, prepared))
     device = choose(options.device, options.precision)
     net = load(wh, prepared.network)
-    key = {"network": network, "layers": list(layers), "stimulus_set": stimulus_set}
+    names = [layer.name for layer in prepared.plan.missing]
+    key = {"network": network, "layers": names, "stimulus_set": stimulus_set}
     run = runs.begin(wh.storage, "ingest", key, plain(options) | {"device": device.name})
     writer = Writer(wh.storage, prepared, run)
     n_stimuli, written = _run_all(wh, prepared, net, device, writer, started)

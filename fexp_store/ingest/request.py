@@ -19,7 +19,14 @@ from fexp_store.warehouse.activations.commit import stored_ranges
 from fexp_store.warehouse.activations.fragment import TABLE, ContentId
 from fexp_store.warehouse.activations.grid import Range
 from fexp_store.warehouse.activations.storing import Storing
-from fexp_store.warehouse.networks import IMPORTED, Layer, Registered, registered
+from fexp_store.warehouse.networks import (
+    IMPORTED,
+    Layer,
+    Registered,
+    choose_layers,
+    is_pattern,
+    registered,
+)
 from fexp_store.warehouse.place import Place
 
 
@@ -90,6 +97,8 @@ def prepare(
 ) -> Prepared:
     """Find out what of a layer x stimulus set is missing.
 
+    Layers are asked for as in `chosen_layers`.
+
     Raises
     ------
     NotFound
@@ -99,10 +108,11 @@ def prepare(
         If a layer is stored with another precision or other keep_bits.
     """
     row = registered(wh, network)
-    wanted = [row.layer(name) for name in dict.fromkeys(layers)]
+    names = chosen_layers(row, layers)
+    wanted = [row.layer(name) for name in names]
     stimuli = read_set(wh, stimulus_set).to_dicts()
     if row.architecture != IMPORTED:
-        _check_stored_alike(wh, row, layers, stimulus_set, options)
+        _check_stored_alike(wh, row, names, stimulus_set, options)
     places = {Place(network, layer.name, stimulus_set): layer for layer in wanted}
     units = {place: layer.units for place, layer in places.items()}
     stored = stored_ranges(wh.storage, delta.open_table(wh.storage, TABLE), units)
@@ -113,6 +123,27 @@ def prepare(
     if row.architecture == IMPORTED:
         _check_complete(stimulus_set, row, missing)
     return Prepared(row, stimuli, Plan(missing, len(stimuli), options.batch_size), options)
+
+
+def chosen_layers(row: Registered, asked: Sequence[str]) -> list[str]:
+    """Return the layers that are asked for by name, by pattern (``blocks.*``), or as ``all``.
+
+    Raises
+    ------
+    NotFound
+        If something matches no layer; where a module of this name cannot be stored, it says why.
+    """
+    chosen, unmatched = choose_layers(list(row.all_layers()), asked)
+    if not unmatched:
+        return chosen
+    if row.architecture != IMPORTED:
+        # torch takes seconds to import, and only a refusal needs it.
+        from fexp_store.networks.refusals import why_no_layer
+
+        if (why := why_no_layer(row, unmatched[0])) is not None:
+            raise NotFound(why)
+    word = "no layer that matches" if is_pattern(unmatched[0]) else "no layer"
+    raise NotFound(f"{row.network} has {word} {unmatched[0]!r}; {row.said_of_layers}.")
 
 
 def _check_complete(

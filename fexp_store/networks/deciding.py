@@ -61,10 +61,10 @@ class Training(NamedTuple):
 
 def channels_given(given: Mapping[str, Any] | None) -> str:
     """Return the order of channels that the user says the network is fed; RGB if nothing."""
-    return str(_fields(given).get("channels", "RGB"))
+    return str(fields_given(given).get("channels", "RGB"))
 
 
-def _fields(given: Mapping[str, Any] | None) -> dict[str, Any]:
+def fields_given(given: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the fields that the user gives, those of a family by its name among them."""
     fields = dict(given or {})
     family = fields.pop("like", None)
@@ -83,7 +83,7 @@ def input_of(arch: Architecture, built: Built, options: Options) -> Input:
     BadInput
         If neither the file nor the user tells; the message says what the candidates are.
     """
-    given = _fields(options.preprocessing)
+    given = fields_given(options.preprocessing)
     known = _known(arch, built)
     if known is None and not given.keys() >= _TOLD:
         raise BadInput(

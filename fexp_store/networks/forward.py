@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from fexp_store.errors import BadInput
 
 Hook = Callable[[nn.Module, Any, Any], None]
 
@@ -33,27 +35,66 @@ def run_layers(
         Layer name -> path of a submodule.
     x : tensor of shape (n_images, channels, height, width)
     take : callable
-        Called with a layer name and its output, of shape (n_images, channels, height, width) or
-        (n_images, units), which it copies at once: a later module may work on it in place. So no
-        two outputs have to be kept.
+        Called with a layer name and its output (`first_tensor`), of shape (n_images, ...), which
+        it copies at once: a later module may work on it in place. So no two outputs have to be
+        kept.
+
+    Raises
+    ------
+    BadInput
+        If a layer puts out no tensor, or not one row for each image.
     """
     taken: set[str] = set()
 
     def keep(layer: str) -> Hook:
-        def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-            take(layer, output)
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            response = first_tensor(output)
+            rows = None if response is None else len(response)
+            if response is None or rows != len(x):
+                raise BadInput(
+                    f"The layer {layer!r} puts out {'no tensor' if rows is None else rows} for "
+                    f"{len(x)} images, not one row for each; take another layer."
+                )
+            take(layer, response)
             taken.add(layer)
             if len(taken) == len(paths):
                 raise _Stop
 
         return hook
 
-    with _hooked(module, {path: keep(layer) for layer, path in paths.items()}):
+    with hooked(module, {path: keep(layer) for layer, path in paths.items()}):
         try:
             with torch.inference_mode():
                 module(x)
         except _Stop:
             pass
+
+
+def first_tensor(output: Any) -> torch.Tensor | None:
+    """Return what counts as the response of a module that may put out more than one tensor.
+
+    Parameters
+    ----------
+    output : object
+        A tensor, or a tuple, list, mapping or dataclass of such, one in the other.
+
+    Returns
+    -------
+    tensor or None
+        The first tensor of at least two axes, depth first: of ``nn.MultiheadAttention`` what it
+        attends to and not the weights, of ``nn.LSTM`` the outputs and not the states. It is chosen
+        by its place alone, so that it is the same for any number of images.
+    """
+    if isinstance(output, torch.Tensor):
+        return output if output.ndim > 1 else None
+    parts: list[Any] = []
+    if isinstance(output, Mapping):
+        parts = list(output.values())
+    elif isinstance(output, (tuple, list)):
+        parts = list(output)
+    elif is_dataclass(output):
+        parts = [getattr(output, field.name) for field in fields(output)]
+    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
 
 
 def activations(
@@ -67,48 +108,6 @@ def activations(
 
     run_layers(module, paths, x, keep)
     return outputs
-
-
-def layer_shapes(
-    module: nn.Module, paths: Mapping[str, str], size: int, channels: int = 3
-) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each layer's activations for one image, without computing anything.
-
-    Parameters
-    ----------
-    module : nn.Module
-        On the ``meta`` device, in evaluation mode.
-    paths : mapping of str to str
-        Layer name -> path of a submodule.
-    size : int
-        Side of the input in pixels.
-    channels : int
-        Channels of the input.
-
-    Returns
-    -------
-    dict of str to tuple of int
-        ``(channels, height, width)`` or ``(units,)``, in the order of `paths`. Without layers that
-        put out no tensor, run more than once, or cannot take what an input of this size gives.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    calls: Counter[str] = Counter()
-
-    def keep(layer: str) -> Hook:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            calls[layer] += 1
-            if isinstance(output, torch.Tensor) and output.ndim > 1:
-                shapes[layer] = tuple(output.shape[1:])
-
-        return hook
-
-    with _hooked(module, {path: keep(layer) for layer, path in paths.items()}):
-        try:
-            _run_meta(module, size, channels)
-        except RuntimeError:
-            if not shapes:
-                raise
-    return {layer: shapes[layer] for layer in paths if calls[layer] == 1 and layer in shapes}
 
 
 def widest_module(module: nn.Module, size: int, channels: int = 3) -> int:
@@ -131,18 +130,27 @@ def widest_module(module: nn.Module, size: int, channels: int = 3) -> int:
         widest = max(widest, sum(t.numel() * t.element_size() for t in tensors))
 
     leaves = {path: measure for path, part in module.named_modules() if not [*part.children()]}
-    with _hooked(module, leaves), suppress(RuntimeError):  # of a part whose weights are not there
-        _run_meta(module, size, channels)
+    with hooked(module, leaves), suppress(RuntimeError):  # of a part whose weights are not there
+        run_meta(module, (1, channels, size, size))
     return widest
 
 
-def _run_meta(module: nn.Module, size: int, channels: int) -> None:
+def run_meta(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Run a network on the ``meta`` device, where shapes are all that is computed.
+
+    Parameters
+    ----------
+    module : nn.Module
+    shape : tuple of int
+        Of the input: images, channels, rows, columns.
+    """
     with torch.inference_mode():
-        module(torch.empty(1, channels, size, size, device="meta"))
+        module(torch.empty(shape, device="meta"))
 
 
 @contextmanager
-def _hooked(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
+def hooked(module: nn.Module, hooks: Mapping[str, Hook]) -> Iterator[None]:
+    """Hook modules, by path, for the time of a forward pass."""
     handles = [
         module.get_submodule(path).register_forward_hook(hook) for path, hook in hooks.items()
     ]

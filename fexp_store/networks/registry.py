@@ -12,16 +12,15 @@ from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
 from fexp_store.networks.deciding import Built, channels_given, input_of, origins_json, training_of
-from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.meta import built_on_meta, on_meta
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
+from fexp_store.networks.survey import survey
 from fexp_store.networks.weights.fitting import remove
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
 from fexp_store.warehouse.networks import (
-    Layer,
     Registered,
     has_network,
     layers_json,
@@ -176,5 +175,5 @@ def _layers_json(arch: Architecture, built: Built, preprocessing: Preprocessing)
     skeleton = on_meta(built.module)
     modules = {path for path, _ in skeleton.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
-    shapes = layer_shapes(skeleton, paths, preprocessing.size, preprocessing.shape[0])
-    return layers_json(Layer(name, shape) for name, shape in shapes.items())
+    channels, size, _ = preprocessing.shape
+    return layers_json(survey(skeleton, paths, size, channels).layers)

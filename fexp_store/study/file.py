@@ -30,7 +30,7 @@ class _Network:
     """What a ``[[networks]]`` section says beside the options of the network."""
 
     name: Annotated[str, Meta(description="short name of the network.")]
-    layers: Annotated[Names, Meta(description="layers that are ingested.")]
+    layers: Annotated[Names, Meta(description="layers that are ingested: names, patterns or all.")]
     ingest: Annotated[
         dict[str, Any] | None, Meta(description="options of `fexp ingest`, in braces.")
     ] = None
@@ -47,7 +47,7 @@ class _Analysis:
 
 @dataclass(frozen=True)
 class DeclaredNetwork:
-    """A network of a study, its layers, and how they are ingested."""
+    """A network of a study, its layers (or patterns of them), and how they are ingested."""
 
     name: str
     layers: tuple[str, ...]

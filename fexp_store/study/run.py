@@ -8,11 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from fexp_store.errors import BadInput, FexpError, NotFound
+from fexp_store.errors import BadInput, FexpError
 from fexp_store.networks import records
 from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.study.file import DeclaredNetwork, Study
+from fexp_store.study.layers import check_layers
 from fexp_store.study.sets import check_declared
 from fexp_store.study.steps import Step, Token, analyses, preparations
 from fexp_store.warehouse import Warehouse
@@ -118,24 +119,10 @@ def _check_declarations(wh: Warehouse, study: Study) -> None:
 def _check_network(wh: Warehouse, network: DeclaredNetwork) -> None:
     try:
         if has_network(wh, network.name):
-            row = registered(wh, network.name)
-            known = list(row.all_layers())
-            _check_same(row, network.options)
-        else:
-            known = _layers_to_be(network.name, network.options)
+            _check_same(registered(wh, network.name), network.options)
+        check_layers(wh, network)
     except FexpError as error:
         raise BadInput(f"{network.where}: {error}") from None
-    for layer in network.layers:
-        if layer not in known and layer.removesuffix(":pre") not in known:
-            raise BadInput(f"{network.where}: {network.name} has no layer {layer!r}.")
-
-
-def _layers_to_be(name: str, options: records.Options) -> list[str]:
-    from fexp_store.networks.architectures import architecture
-
-    if options.weights is not None and not options.weights.is_file():
-        raise NotFound(f"The weights file {options.weights.name} does not exist.")
-    return list(architecture(options.architecture or name).layers)
 
 
 def _check_same(row: Registered, options: records.Options) -> None:

@@ -14,6 +14,7 @@ from fexp_store.options import describe
 from fexp_store.progress import Bar
 from fexp_store.stimuli.sets import stored_set
 from fexp_store.study.file import DeclaredAnalysis, DeclaredNetwork, Study
+from fexp_store.study.layers import layers_of
 from fexp_store.study.sets import make_declared
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.networks import has_network
@@ -58,6 +59,7 @@ def preparations(wh: Warehouse, study: Study) -> Iterator[Step]:
         yield Step(f"network {network.name}", missing, partial(_add, wh, network))
     for network in study.networks:
         for stimulus_set in _sets_of(study, network):
+            # As the study names them, patterns and all: a network may have hundreds of layers.
             yield Step(
                 f"ingest {network.name} {', '.join(network.layers)} on {stimulus_set}",
                 partial(_unless, _stored, wh, network, stimulus_set),
@@ -72,7 +74,7 @@ def analyses(wh: Warehouse, study: Study) -> Iterator[Step]:
             Place(network.name, layer, declared.stimuli)
             for network in study.networks
             if declared.networks is None or network.name in declared.networks
-            for layer in network.layers
+            for layer in layers_of(wh, network)
         ]
         sets = ", ".join(declared.sets)
         name = declared.analysis.name
@@ -164,7 +166,7 @@ def _stored(wh: Warehouse, network: DeclaredNetwork, stimulus_set: str) -> bool:
     query = schemas.sql("queries")["stored_stimuli"]
     counts = [
         wh.frame(query, **Place(network.name, layer, stimulus_set).columns).row(0)
-        for layer in network.layers
+        for layer in layers_of(wh, network)
     ]
     return all(stored == in_set > 0 for stored, in_set in counts)
 

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from math import prod
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 import polars as pl
@@ -30,6 +31,10 @@ activations of the layer are stored. In everything but `layers` and `created` it
 UNKNOWN = "unknown"
 """Training of a network of which nobody said it."""
 
+ALL = "all"
+"""Stands for every layer of a network, where several may be asked for."""
+
+_ALL_NAMED, _NAMED = 60, 8  # a message names all layers up to so many, else the first so many
 _SCHEMA_OVERRIDES = {
     "seed": pl.Int64,
     "licence": pl.String,
@@ -38,13 +43,37 @@ _SCHEMA_OVERRIDES = {
 }
 
 
+Axis = Literal["channel", "row", "col", "token", "dim"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+"""What an axis of a layer can be; the columns of the view ``units``."""
+
+_Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
+
+
 @dataclass(frozen=True)
 class Layer:
-    """A layer of a registered network: its name and the shape of its activations for one image."""
+    """A layer of a registered network: the shape of its activations for one image.
+
+    Parameters
+    ----------
+    name : str
+    shape : tuple of int
+    dtype : str
+    axes : tuple of str, optional
+        What each axis of the shape is, no word twice; empty where nothing tells. None where
+        nothing was said, as in older warehouses and of networks that were imported: three axes are
+        then channel, row and col, and one is the channel.
+    class_tokens, register_tokens : int or None
+        How many tokens, from the first, are class tokens (with those of distillation), and how
+        many after them are registers; None without tokens, or where nothing tells.
+    """
 
     name: str
     shape: tuple[Annotated[int, Meta(ge=1, lt=1 << 31)], ...]
     dtype: str = "float32"
+    axes: tuple[Axis, ...] | None = None
+    class_tokens: _Count | None = None
+    register_tokens: _Count | None = None
 
     @property
     def units(self) -> int:
@@ -70,12 +99,16 @@ class Registered:
     origins: str | None = None
 
     def layer(self, name: str) -> Layer:
-        """Return one layer; NotFound lists the layers there are."""
+        """Return one layer by its name; NotFound says what layers there are."""
         layers = self.all_layers()
         if name not in layers:
-            known = ", ".join(layers)
-            raise NotFound(f"{self.network} has no layer {name!r}; its layers: {known}.")
+            raise NotFound(f"{self.network} has no layer {name!r}; {self.said_of_layers}.")
         return layers[name]
+
+    @property
+    def said_of_layers(self) -> str:
+        """The layers there are, for people: all of a few, or some and how to list them."""
+        return said_of_layers(self.network, list(self.all_layers()))
 
     def all_layers(self) -> dict[str, Layer]:
         """Return every layer by name, in forward order; Damaged if what is stored lists none."""
@@ -87,6 +120,59 @@ class Registered:
                 "restore the table networks from a copy."
             ) from None
         return {layer.name: layer for layer in listed}
+
+
+def said_of_layers(network: str, names: Sequence[str]) -> str:
+    """Say what layers a network has: all of a few, or the first and how to list them."""
+    if len(names) <= _ALL_NAMED:
+        return f"its layers: {', '.join(names)}"
+    return (
+        f"its {len(names)} layers: {', '.join(names[:_NAMED])}, …; list them with: "
+        f"fexp networks layers {network}"
+    )
+
+
+def choose_layers(names: Sequence[str], asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Find the layers that are asked for by name or pattern.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Every layer, in forward order.
+    asked : sequence of str
+        Names, which mean themselves; ``all``; or patterns of ``*``, ``?`` and ``[…]``, which match
+        as those of a shell do, letters by case and a ``.`` like any other character.
+
+    Returns
+    -------
+    chosen : list of str
+        Each once: in the order that was asked for, or in forward order if there is a pattern.
+    unmatched : list of str
+        What nothing matches.
+    """
+    known = set(names)
+    chosen: list[str] = []
+    unmatched = []
+    for one in asked:
+        found = [one] if one in known else matching(names, one)
+        chosen += found
+        unmatched += [] if found else [one]
+    if known.issuperset(asked):
+        return list(dict.fromkeys(chosen)), unmatched
+    wanted = set(chosen)
+    return [name for name in names if name in wanted], unmatched
+
+
+def is_pattern(asked: str) -> bool:
+    """Whether what is asked for may mean several layers, unless one has just this name."""
+    return asked == ALL or any(sign in asked for sign in "*?[")
+
+
+def matching(names: Sequence[str], pattern: str) -> list[str]:
+    """Return the names that a pattern matches; none if it is no pattern."""
+    if pattern == ALL:
+        return list(names)
+    return [name for name in names if fnmatchcase(name, pattern)] if is_pattern(pattern) else []
 
 
 def has_network(wh: Warehouse, name: str) -> bool:
@@ -150,7 +236,12 @@ def rows(storage: Storage, name: str) -> list[Registered]:
 
 def layers_json(layers: Iterable[Layer]) -> str:
     """Write layers as they are stored."""
-    return json.dumps([asdict(layer) for layer in layers])
+    stated = ({k: v for k, v in asdict(layer).items() if v is not None} for layer in layers)
+    return json.dumps(list(stated))
+
+
+def _alike(layer: Layer, other: Layer) -> bool:
+    return (layer.shape, layer.dtype) == (other.shape, other.dtype)
 
 
 def _check_same(row: Registered, earlier: Registered) -> None:
@@ -168,6 +259,10 @@ def _check_same(row: Registered, earlier: Registered) -> None:
             open_fields["layers"] = earlier.layers
     else:
         open_fields["weights_source"] = earlier.weights_source
+        # An earlier version may have named no axes, or have left out other layers.
+        known, new = earlier.all_layers(), row.all_layers()
+        if all(_alike(new[name], known[name]) for name in new.keys() & known.keys()):
+            open_fields["layers"] = earlier.layers
     same, other = asdict(row) | open_fields, asdict(earlier)
     if differing := [name for name in same if same[name] != other[name]]:
         raise Conflict(

@@ -6,7 +6,8 @@
 -- - how_many: number of rows to return; ties are in order of unit_id
 -- Returns one row per unit:
 -- - unit_id, activation: the unit and its response
--- - channel, row, col: where it lies in the layer's output; row and col are null in a flat layer
+-- - channel, row, col, token, dim: where it lies in the layer's output; null for what the layer has
+--   no axis for
 CREATE MACRO top_units(of_network, of_layer, of_stimulus_set, of_stimulus, how_many) AS TABLE
 WITH responses AS (
     SELECT
@@ -28,7 +29,9 @@ SELECT
     r.activation,
     u.channel,
     u.row,
-    u.col
+    u.col,
+    u.token,
+    u.dim
 FROM responses AS r
 LEFT JOIN units AS u
     ON r.unit_id = u.unit_id AND u.network = of_network AND u.layer = of_layer

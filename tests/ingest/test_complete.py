@@ -74,7 +74,7 @@ def test_only_batches_of_what_is_gone_are_run(ready: Warehouse) -> None:
     (Path(ready.location) / "activations" / fragment["path"]).unlink()
     prepared = prepare(ready, "dlib", ["conv4_3"], "set1", options)
     assert [(b.start, b.stop) for b in prepared.plan.batches()] == [(5, 10), (10, 15)]
-    said = explain(ready, prepared, ["conv4_3"])
+    said = explain(ready, prepared)
     assert said["outcome"].to_list() == ["hit", "miss", "hit", "hit"]
     assert said["why"][1] == f"its file is gone: {fragment['path']}"
     assert ingest(ready, "dlib", ["conv4_3"], "set1", options).stimuli == 10

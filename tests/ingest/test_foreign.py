@@ -35,7 +35,7 @@ def test_an_ingest_stores_what_they_took_away_and_nothing_else(
     assert found["foreign"].to_list() == found["files"].to_list() == [1, 1, 1]
     assert set(found["state"]) == {"complete"}
     assert ingest(rewritten, "small", LAYERS, "set1", OPTIONS).stimuli == 0
-    why = explain(rewritten, prepare(rewritten, "small", LAYERS, "set1", OPTIONS), LAYERS)
+    why = explain(rewritten, prepare(rewritten, "small", LAYERS, "set1", OPTIONS))
     assert set(why["why"]) == {"stored, in a file that another program wrote"}
 
     gone = "layer = 'late' AND stimulus_id >= 6 AND stimulus_id < 12"

@@ -87,7 +87,7 @@ def test_an_ingest_that_the_disk_cannot_hold_is_refused(ready: Warehouse) -> Non
 
 def reasons(wh: Warehouse, network: str, stimulus_set: str) -> list[tuple[str, str]]:
     prepared = prepare(wh, network, ["conv4_3"], stimulus_set, Options())
-    return explain(wh, prepared, ["conv4_3"]).select("outcome", "why").rows()
+    return explain(wh, prepared).select("outcome", "why").rows()
 
 
 def test_what_is_stored_is_a_hit(ready: Warehouse) -> None:

@@ -21,7 +21,7 @@ _STIMULI = (
     *("morph_from", "morph_to", "morph_level"),
 )
 _UNITS = (
-    "SELECT unit_id, channel, row, col FROM units"
+    "SELECT unit_id, channel, row, col, token, dim, token_kind FROM units"
     " WHERE network = $network AND layer = $layer ORDER BY unit_id"
 )
 
@@ -36,7 +36,7 @@ class Labelled:
     stimuli : DataFrame of n_stimuli rows
         Labels by stimulus_id; columns that say nothing are left away.
     units : DataFrame of n_units rows
-        unit_id, and channel, row and col where the layer has maps.
+        unit_id, and channel, row, col, token, dim and token_kind where the layer has them.
     blocks : callable
         Yields ranges of units, in order, and their activations: ndarray of shape
         (n_stimuli, n_units), float32.
