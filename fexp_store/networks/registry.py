@@ -12,6 +12,7 @@ from torch import nn
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
+from fexp_store.networks.drawn import keep, kept
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
@@ -73,13 +74,14 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
+    digest = weights_sha256(module.state_dict())
     row = Registered(
         network=name,
         network_group=options.group or name,
         architecture=arch.name,
         training="none" if drawn else arch.training,
         weights_source=source,
-        weights_sha256=weights_sha256(module.state_dict()),
+        weights_sha256=digest,
         seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed),
@@ -87,6 +89,8 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
         citation=options.citation,
     )
     new = register(wh.storage, row)
+    if drawn is not None:
+        keep(module, _how_drawn(row), digest)
     if options.weights is not None:
         wh.storage.update_local(_WEIGHTS, name, str(options.weights.resolve()))
     return new
@@ -109,14 +113,25 @@ def load(wh: Warehouse, row: Registered) -> Network:
         drawn = (int(row.seed or 0), detail)
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
-    module, _ = _build(arch, weights, drawn)
+    module = kept(arch.build, _how_drawn(row), row.weights_sha256) if drawn is not None else None
+    if module is None:
+        module, _ = _build(arch, weights, drawn)
+        _check_weights(module, row)
+        if drawn is not None:
+            keep(module, _how_drawn(row), row.weights_sha256)
+    return Network(module, arch.layers, Preprocessing.from_json(row.preprocessing))
+
+
+def _how_drawn(row: Registered) -> str:
+    return f"{row.architecture} {row.weights_source} {row.seed}"
+
+
+def _check_weights(module: nn.Module, row: Registered) -> None:
     if weights_sha256(module.state_dict()) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
             "restore the file, or register them under another name."
         )
-    preprocessing = Preprocessing.from_json(row.preprocessing)
-    return Network(module, arch.layers, preprocessing)
 
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
