@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fexp_store.errors import BadInput, NotFound
+from fexp_store.errors import BadInput, Conflict, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture
 from fexp_store.networks.drawn import keep, kept
 from fexp_store.networks.forward import layer_shapes
-from fexp_store.networks.initialise import initialise, weights_sha256
+from fexp_store.networks.initialise import initialise, permute, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
@@ -50,12 +50,14 @@ class Network:
 
 
 def add(wh: Warehouse, name: str, options: Options) -> bool:
-    """Register a network under a short name.
+    """Register a network under a short name, or with `seeds` a group of them under its names.
+
+    Networks of a group that are there already are left alone.
 
     Returns
     -------
     bool
-        False if this very network was registered under this name before.
+        False if this very network, or all of the group, was registered under this name before.
 
     Raises
     ------
@@ -64,36 +66,64 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     Conflict
         If the name is taken by a network with other content.
     """
+    options.check()
+    if options.seeds is None:
+        return _add_one(wh, name, options)
+    members = options.members(name)
+    for member in members:
+        check_name("network", member)
+    # More than the user's cache holds would be written to it: a member is kept when it first runs.
+    new = [_add_missing(wh, *member) for member in members.items()]
+    return any(new)
+
+
+def _add_one(wh: Warehouse, name: str, options: Options, *, keeping: bool = True) -> bool:
     check_name("network", name)
     check_name("group of networks", options.group or name)
     arch = architecture(options.architecture or name)
-    if options.weights is not None and options.untrained:
-        raise BadInput("A network is untrained or has a weights file, not both.")
     changed = arch.preprocessing.changed(options.preprocessing or {})
     if has_network(wh, name):
         changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
+    if options.permuted:
+        permute(module, options.seed)
+        source = f"permuted:{source}"
     digest = weights_sha256(module.state_dict())
     row = Registered(
         network=name,
         network_group=options.group or name,
         architecture=arch.name,
-        training="none" if drawn else arch.training,
+        training="none" if drawn or options.permuted else arch.training,
         weights_source=source,
         weights_sha256=digest,
-        seed=drawn[0] if drawn else None,
+        seed=options.seed if drawn or options.permuted else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed),
         licence=options.licence,
         citation=options.citation,
     )
     new = register(wh.storage, row)
-    if drawn is not None:
+    if drawn is not None and keeping:
         keep(module, _how_drawn(row), digest)
     if options.weights is not None:
         wh.storage.update_local(_WEIGHTS, name, str(options.weights.resolve()))
     return new
+
+
+def _add_missing(wh: Warehouse, name: str, options: Options) -> bool:
+    """Register a network of a group, unless it is there: what is drawn the same way is the same."""
+    if not has_network(wh, name):
+        return _add_one(wh, name, options, keeping=False)
+    row = registered(wh, name)
+    source = row.weights_source.startswith("permuted:" if options.permuted else "untrained:")
+    wanted = (options.architecture, options.seed, options.group)
+    if not source or (row.architecture, row.seed, row.network_group) != wanted:
+        raise Conflict(
+            f"A network {name} with other content is registered already; networks never change, "
+            "so choose another name for the group."
+        )
+    return False
 
 
 def load(wh: Warehouse, row: Registered) -> Network:
@@ -107,7 +137,8 @@ def load(wh: Warehouse, row: Registered) -> Network:
         If they are not on this machine.
     """
     arch = architecture(row.architecture)
-    kind, _, detail = row.weights_source.partition(":")
+    source = row.weights_source.removeprefix("permuted:")
+    kind, _, detail = source.partition(":")
     drawn = weights = None
     if kind == "untrained":
         drawn = (int(row.seed or 0), detail)
@@ -116,6 +147,8 @@ def load(wh: Warehouse, row: Registered) -> Network:
     module = kept(arch.build, _how_drawn(row), row.weights_sha256) if drawn is not None else None
     if module is None:
         module, _ = _build(arch, weights, drawn)
+        if source != row.weights_source:
+            permute(module, int(row.seed or 0))
         _check_weights(module, row)
         if drawn is not None:
             keep(module, _how_drawn(row), row.weights_sha256)
@@ -144,9 +177,11 @@ def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
     known = wh.storage.read_local(_WEIGHTS).get(row.network)
     if known is None or not Path(known).is_file():
+        more = f" --permuted --seed {row.seed}" if row.seed is not None else ""
         raise NotFound(
             f"The weights file {file} of {row.network} is not on this machine; say where it is: "
             f"fexp networks add {row.network} --architecture {row.architecture} --weights {file}"
+            f"{more}"
         )
     return Path(known)
 

@@ -133,6 +133,7 @@ def _check_network(wh: Warehouse, network: DeclaredNetwork) -> None:
 def _layers_to_be(name: str, options: records.Options) -> list[str]:
     from fexp_store.networks.architectures import architecture
 
+    options.check()
     if options.weights is not None and not options.weights.is_file():
         raise NotFound(f"The weights file {options.weights.name} does not exist.")
     return list(architecture(options.architecture or name).layers)
@@ -148,8 +149,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
         "licence": options.licence,
         "citation": options.citation,
         "architecture": options.architecture,
-        "training": "none" if options.untrained else None,
-        "seed": options.seed if options.untrained else None,
+        "training": "none" if options.untrained or options.permuted else None,
+        "seed": options.seed if options.untrained or options.permuted else None,
         "weights_source": f"untrained:{options.init}" if options.untrained else None,
     }
     said: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}
