@@ -86,6 +86,8 @@ def _add_one(wh: Warehouse, name: str, options: Options, *, keeping: bool = True
         changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
+    if (drawn or options.permuted) and not module.state_dict():
+        raise BadInput(f"{arch.name} has no weights to draw or to shuffle; add it as it is.")
     if options.permuted:
         permute(module, options.seed)
         source = f"permuted:{source}"
@@ -197,6 +199,9 @@ def _build(
         return module.eval().requires_grad_(requires_grad=False), f"untrained:{init}"
     if weights is None:
         if arch.published is None:
+            module = arch.build()
+            if not module.state_dict():
+                return module.eval(), "none"
             raise BadInput(
                 f"No package ships weights for {arch.name}: give a file with --weights, "
                 "or register it --untrained."
