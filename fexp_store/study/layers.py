@@ -55,6 +55,7 @@ def check_layers(wh: Warehouse, network: DeclaredNetwork) -> None:
 def _names_to_be(name: str, options: records.Options) -> list[str]:
     from fexp_store.networks.architectures import architecture
 
+    options.check()
     if options.weights is not None and not options.weights.is_file():
         raise NotFound(f"The weights file {options.weights.name} does not exist.")
     return list(architecture(options.architecture or name).layers)

@@ -135,8 +135,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
         "licence": options.licence,
         "citation": options.citation,
         "architecture": options.architecture,
-        "training": "none" if options.untrained else None,
-        "seed": options.seed if options.untrained else None,
+        "training": "none" if options.untrained or options.permuted else None,
+        "seed": options.seed if options.untrained or options.permuted else None,
         "weights_source": f"untrained:{options.init}" if options.untrained else None,
     }
     said: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}
