@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -133,8 +134,9 @@ def widest_module(module: nn.Module, size: int) -> int:
 
 
 def _run_meta(module: nn.Module, size: int) -> None:
+    first = next(chain(module.parameters(), module.buffers()), torch.empty(0))
     with torch.inference_mode():
-        module(torch.empty(1, 3, size, size, device="meta"))
+        module(torch.zeros(1, 3, size, size, device=first.device))
 
 
 @contextmanager

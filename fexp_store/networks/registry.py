@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture
-from fexp_store.networks.architectures import architecture
+from fexp_store.networks.architectures import architecture, in_memory, own_file
 from fexp_store.networks.forward import layer_shapes
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, layers_json, register
+from fexp_store.warehouse.networks import Layer, Registered, layers_json, register, registered
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -34,11 +35,14 @@ class Network:
     paths : mapping of str to str
         Layer name -> path of the module whose output it is.
     preprocessing : Preprocessing
+    channels_last : bool
+        Whether its modules can take what has its channels last in memory.
     """
 
     module: nn.Module
     paths: Mapping[str, str]
     preprocessing: Preprocessing
+    channels_last: bool = True
 
 
 def add(wh: Warehouse, name: str, options: Options) -> bool:
@@ -58,19 +62,52 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     """
     check_name("network", name)
     check_name("group of networks", options.group or name)
-    arch = architecture(options.architecture or name)
     if options.weights is not None and options.untrained:
         raise BadInput("A network is untrained or has a weights file, not both.")
-    changed = arch.preprocessing.changed(options.preprocessing or {})
+    wanted = options.architecture or name
+    if not own_file.is_own(wanted):
+        return add_architecture(wh, name, architecture(wanted), options)
+    arch = own_file.given(wanted)
+    new = add_architecture(wh, name, arch, options)
+    own_file.remember(arch)
+    return new
+
+
+def add_module(
+    wh: Warehouse,
+    name: str,
+    module: nn.Module,
+    preprocessing: Preprocessing | Mapping[str, Any],
+    options: Options,
+    training: str | None,
+) -> bool:
+    """Register a module of this process, as `fexp_store.networks.add` describes it."""
+    check_name("network", name)
+    check_name("group of networks", options.group or name)
+    arch = in_memory.given(module, preprocessing, training)
+    new = add_architecture(wh, name, arch, options)
+    in_memory.keep(arch, registered(wh, name))
+    return new
+
+
+def add_architecture(wh: Warehouse, name: str, arch: Architecture, options: Options) -> bool:
+    """Register a network of an architecture, whatever the options call it; see `add`."""
+    changed = arch.preprocessing_with(options.preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
+    sha256 = _sha256(arch, module)
+    if source == arch.code and _sha256(arch, arch.build()) != sha256:
+        raise BadInput(
+            f"{arch.name.partition('@')[0]} gives other weights each time: seed it, for example "
+            "with torch.manual_seed(0), or give --weights."
+        )
     row = Registered(
         network=name,
         network_group=options.group or name,
         architecture=arch.name,
         training="none" if drawn else arch.training,
         weights_source=source,
-        weights_sha256=weights_sha256(module.state_dict()),
+        weights_sha256=sha256,
         seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed.size),
@@ -93,7 +130,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
     NotFound
         If they are not on this machine.
     """
-    arch = architecture(row.architecture)
+    arch = _architecture_of(row)
     kind, _, detail = row.weights_source.partition(":")
     drawn = weights = None
     if kind == "untrained":
@@ -101,20 +138,37 @@ def load(wh: Warehouse, row: Registered) -> Network:
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
     module, _ = _build(arch, weights, drawn)
-    if weights_sha256(module.state_dict()) != row.weights_sha256:
+    if _sha256(arch, module) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
             "restore the file, or register them under another name."
         )
     preprocessing = Preprocessing.from_json(row.preprocessing)
-    return Network(module, arch.layers, preprocessing)
+    return Network(module, arch.layers, preprocessing, channels_last=arch.code is None)
 
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
-    """Build a registered network without memory or weights, to ask it for shapes."""
-    arch = architecture(row.architecture)
+    """Build a registered network, without memory or weights if it is ours, for its shapes."""
+    arch = _architecture_of(row)
     module = _skeleton(arch, whole=arch.layers.keys() <= row.all_layers().keys())
     return module, Preprocessing.from_json(row.preprocessing)
+
+
+def _architecture_of(row: Registered) -> Architecture:
+    """Return the architecture of a registered network; code that is not ours is never found here.
+
+    What a warehouse says may be anybody's: see `own_file.stored`.
+    """
+    if in_memory.is_in_memory(row.architecture):
+        return in_memory.kept(row)
+    if own_file.is_own(row.architecture):
+        return own_file.stored(row.architecture, row.network)
+    return architecture(row.architecture)
+
+
+def _sha256(arch: Architecture, module: nn.Module) -> str:
+    with arch.told():
+        return weights_sha256(module.state_dict())
 
 
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
@@ -122,7 +176,8 @@ def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
     if known is None or not Path(known).is_file():
         raise NotFound(
             f"The weights file {file} of {row.network} is not on this machine; say where it is: "
-            f"fexp networks add {row.network} --architecture {row.architecture} --weights {file}"
+            f"fexp networks add {row.network} --architecture {row.architecture.partition('@')[0]} "
+            f"--weights {file}"
         )
     return Path(known)
 
@@ -136,6 +191,8 @@ def _build(
         module = arch.build()
         initialise(module, init, seed)
         return module.eval().requires_grad_(requires_grad=False), f"untrained:{init}"
+    if weights is None and arch.code is not None:
+        return arch.build().eval().requires_grad_(requires_grad=False), arch.code
     if weights is None:
         if arch.published is None:
             raise BadInput(
@@ -156,11 +213,16 @@ def _build(
 def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
     modules = {path for path, _ in module.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
-    skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
-    shapes = layer_shapes(skeleton, paths, size)
+    skeleton = module
+    if arch.code is None:
+        skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
+    with arch.told():
+        shapes = layer_shapes(skeleton, paths, size)
     return layers_json(Layer(name, shape) for name, shape in shapes.items())
 
 
 def _skeleton(arch: Architecture, *, whole: bool) -> nn.Module:
+    if arch.code is not None:
+        return arch.build().eval()
     build = arch.build if whole or arch.build_convolutions is None else arch.build_convolutions
     return build().to("meta").eval()

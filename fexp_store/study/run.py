@@ -132,10 +132,17 @@ def _check_network(wh: Warehouse, network: DeclaredNetwork) -> None:
 
 def _layers_to_be(name: str, options: records.Options) -> list[str]:
     from fexp_store.networks.architectures import architecture
+    from fexp_store.networks.architectures.own_file import is_own
 
+    wanted = options.architecture or name
+    if is_own(wanted):  # a study may be somebody else's
+        raise NotFound(
+            f"A study runs no file of Python that registers a network; read it, and register it "
+            f"first: fexp networks add {name} --architecture {wanted}"
+        )
     if options.weights is not None and not options.weights.is_file():
         raise NotFound(f"The weights file {options.weights.name} does not exist.")
-    return list(architecture(options.architecture or name).layers)
+    return list(architecture(wanted).layers)
 
 
 def _check_same(row: Registered, options: records.Options) -> None:
@@ -147,7 +154,7 @@ def _check_same(row: Registered, options: records.Options) -> None:
         "network_group": options.group,
         "licence": options.licence,
         "citation": options.citation,
-        "architecture": options.architecture,
+        "architecture": None if _is_own_file(row, options) else options.architecture,
         "training": "none" if options.untrained else None,
         "seed": options.seed if options.untrained else None,
         "weights_source": f"untrained:{options.init}" if options.untrained else None,
@@ -158,3 +165,11 @@ def _check_same(row: Registered, options: records.Options) -> None:
             f"A network {row.network} with other content is registered already; "
             "networks never change, so choose another name."
         )
+
+
+def _is_own_file(row: Registered, options: records.Options) -> bool:
+    """Whether a study names the user's file that a network was registered with."""
+    from fexp_store.networks.architectures.own_file import is_same
+
+    wanted = options.architecture
+    return wanted is not None and ".py" in wanted and is_same(wanted, row.architecture)

@@ -48,11 +48,21 @@ def read_pickled(path: Path, parameters: Parameters) -> FileWeights:
 
 def read_safetensors(path: Path, parameters: Parameters) -> FileWeights:
     """Read a state dict from a safetensors file."""
+    return _renamed(_load_safetensors(path), parameters)
+
+
+def _is_safetensors(path: Path) -> bool:
+    if not path.is_file():
+        raise BadInput("is not there, or is not a file; give the path of a weights file.")
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
-        tensors = safetensors.torch.load_file(path)
+        return safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise BadInput("is cut short or damaged: its safetensors header is wrong.") from error
-    return _renamed(tensors, parameters)
 
 
 def read_own(path: Path, network: str, build: Callable[[], nn.Module]) -> dict[str, NDArray[Any]]:
@@ -85,7 +95,7 @@ def read_own(path: Path, network: str, build: Callable[[], nn.Module]) -> dict[s
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Load the state dict that ``torch.save`` wrote, by itself or in a checkpoint.
+    """Load a state dict: of a safetensors file, or by itself or in a checkpoint of ``torch.save``.
 
     Returns
     -------
@@ -97,6 +107,8 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     BadInput
         The file is damaged, or holds objects besides tensors: none is ever unpickled.
     """
+    if _is_safetensors(path):
+        return _load_safetensors(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
