@@ -38,7 +38,7 @@ def batches(
 
     Yields
     ------
-    ndarray of shape (n_images, 3, size, size), uint8
+    ndarray of shape (n_images, channels, size, size), uint8
 
     Raises
     ------
@@ -67,7 +67,7 @@ def pixels(
     preprocessing: Preprocessing,
     stimulus: dict[str, Any],
 ) -> NDArray[np.uint8]:
-    """Decode one registered stimulus as a network takes it, of shape (3, size, size).
+    """Decode one registered stimulus as a network takes it, of its preprocessing's shape.
 
     Parameters
     ----------

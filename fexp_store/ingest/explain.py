@@ -86,9 +86,9 @@ def _differences(prepared: Prepared, piece: Piece, fragment: dict[str, Any]) -> 
     ]
     old, new = json.loads(fragment["preprocessing"]), json.loads(wanted["preprocessing"])
     found += [
-        f"preprocessing.{key} ({new[key]} here, {old[key]} there)"
-        for key in sorted(new)
-        if new[key] != old[key]
+        f"preprocessing.{key} ({new.get(key)} here, {old.get(key)} there)"
+        for key in sorted(new.keys() | old.keys())
+        if new.get(key) != old.get(key)
     ]
     return found + _other_images(prepared, piece, fragment)
 

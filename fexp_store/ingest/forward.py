@@ -41,7 +41,7 @@ class Forward:
 
         Parameters
         ----------
-        pixels : ndarray of shape (n_images, 3, size, size), uint8
+        pixels : ndarray of shape (n_images, channels, size, size), uint8
         deliver : callable
             Called with the number of a first image, a layer and the responses to the images from
             there on, of shape (n, ...). Some may be delivered more than once.

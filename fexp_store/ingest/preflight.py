@@ -99,7 +99,7 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     options, plan = prepared.options, prepared.plan
     images = min(options.batch_size, plan.n_stimuli)
-    batch = images * widest_module(module, preprocessing.size)
+    batch = images * widest_module(module, preprocessing.size, preprocessing.shape[0])
     buffers = min(plan.open_bytes, room(options.memory_bytes)) + CHUNK_BYTES + WRITING_BYTES
     copies = 1 if prepared.network.seed is not None else 2
     return _resident() + max(copies * weights, weights + batch + buffers)

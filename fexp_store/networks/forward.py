@@ -32,7 +32,7 @@ def run_layers(
         In evaluation mode.
     paths : mapping of str to str
         Layer name -> path of a submodule.
-    x : tensor of shape (n_images, 3, height, width)
+    x : tensor of shape (n_images, channels, height, width)
     take : callable
         Called with a layer name and its output, of shape (n_images, channels, height, width) or
         (n_images, units), which it copies at once: a later module may work on it in place. So no
@@ -71,7 +71,7 @@ def activations(
 
 
 def layer_shapes(
-    module: nn.Module, paths: Mapping[str, str], size: int
+    module: nn.Module, paths: Mapping[str, str], size: int, channels: int = 3
 ) -> dict[str, tuple[int, ...]]:
     """Return the shape of each layer's activations for one image, without computing anything.
 
@@ -83,6 +83,8 @@ def layer_shapes(
         Layer name -> path of a submodule.
     size : int
         Side of the input in pixels.
+    channels : int
+        Channels of the input.
 
     Returns
     -------
@@ -103,14 +105,14 @@ def layer_shapes(
 
     with _hooked(module, {path: keep(layer) for layer, path in paths.items()}):
         try:
-            _run_meta(module, size)
+            _run_meta(module, size, channels)
         except RuntimeError:
             if not shapes:
                 raise
     return {layer: shapes[layer] for layer in paths if calls[layer] == 1 and layer in shapes}
 
 
-def widest_module(module: nn.Module, size: int) -> int:
+def widest_module(module: nn.Module, size: int, channels: int = 3) -> int:
     """Return the most bytes that one module's input and output take for one image.
 
     Parameters
@@ -119,6 +121,8 @@ def widest_module(module: nn.Module, size: int) -> int:
         On the ``meta`` device, in evaluation mode.
     size : int
         Side of the input in pixels.
+    channels : int
+        Channels of the input.
     """
     widest = 0
 
@@ -129,14 +133,14 @@ def widest_module(module: nn.Module, size: int) -> int:
 
     leaves = {path: measure for path, part in module.named_modules() if not [*part.children()]}
     with _hooked(module, leaves):
-        _run_meta(module, size)
+        _run_meta(module, size, channels)
     return widest
 
 
-def _run_meta(module: nn.Module, size: int) -> None:
+def _run_meta(module: nn.Module, size: int, channels: int) -> None:
     first = next(chain(module.parameters(), module.buffers()), torch.empty(0))
     with torch.inference_mode():
-        module(torch.zeros(1, 3, size, size, device=first.device))
+        module(torch.zeros(1, channels, size, size, device=first.device))
 
 
 @contextmanager

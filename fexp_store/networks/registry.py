@@ -19,7 +19,14 @@ from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
 from fexp_store.warehouse.names import check_name
-from fexp_store.warehouse.networks import Layer, Registered, layers_json, register, registered
+from fexp_store.warehouse.networks import (
+    Layer,
+    Registered,
+    has_network,
+    layers_json,
+    register,
+    registered,
+)
 
 _WEIGHTS = "weights"  # machine-local record of where the weights file of each network is
 
@@ -93,6 +100,8 @@ def add_module(
 def add_architecture(wh: Warehouse, name: str, arch: Architecture, options: Options) -> bool:
     """Register a network of an architecture, whatever the options call it; see `add`."""
     changed = arch.preprocessing_with(options.preprocessing)
+    if has_network(wh, name):
+        changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
     sha256 = _sha256(arch, module)
@@ -110,7 +119,7 @@ def add_architecture(wh: Warehouse, name: str, arch: Architecture, options: Opti
         weights_sha256=sha256,
         seed=drawn[0] if drawn else None,
         preprocessing=changed.to_json(),
-        layers=_layers_json(arch, module, changed.size),
+        layers=_layers_json(arch, module, changed),
         licence=options.licence,
         citation=options.citation,
     )
@@ -210,14 +219,14 @@ def _build(
     return module.eval().requires_grad_(requires_grad=False), source
 
 
-def _layers_json(arch: Architecture, module: nn.Module, size: int) -> str:
+def _layers_json(arch: Architecture, module: nn.Module, preprocessing: Preprocessing) -> str:
     modules = {path for path, _ in module.named_modules()}
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     skeleton = module
     if arch.code is None:
         skeleton = _skeleton(arch, whole=len(paths) == len(arch.layers))
     with arch.told():
-        shapes = layer_shapes(skeleton, paths, size)
+        shapes = layer_shapes(skeleton, paths, preprocessing.size, preprocessing.shape[0])
     return layers_json(Layer(name, shape) for name, shape in shapes.items())
 
 

@@ -40,7 +40,7 @@ def architecture(model: str) -> Architecture:
         name=f"torchvision:{model}",
         build=build,
         layers={path: path for path, _ in skeleton.named_modules() if path},
-        preprocessing=_preprocessing(weights),
+        preprocessing=Preprocessing.of_torchvision(weights.transforms()),
         training="object",
         read_weights=partial(read_own, network=model, build=build),
         published=published_weights(model, weights.name),
@@ -62,17 +62,3 @@ def _download(model: str, name: str) -> Path:
             "the file with --weights."
         ) from None
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def _preprocessing(weights: torchvision.models.WeightsEnum) -> Preprocessing:
-    """Read torchvision's own transforms into our record (pixels from 0 to 255)."""
-    transforms = weights.transforms()
-    red, green, blue = transforms.mean
-    reds, greens, blues = transforms.std
-    return Preprocessing(
-        size=int(transforms.crop_size[0]),
-        resize=int(transforms.resize_size[0]),
-        mean=(red * 255, green * 255, blue * 255),
-        std=(reds * 255, greens * 255, blues * 255),
-        interpolation=transforms.interpolation.value,
-    )
