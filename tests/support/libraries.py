@@ -1,4 +1,4 @@
-"""Photographs of three sizes, and what a library's own model puts out for its own inputs of them."""
+"""Photographs of three sizes, and what a library's own model puts out for them."""
 
 from __future__ import annotations
 

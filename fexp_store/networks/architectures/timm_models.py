@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +17,6 @@ from fexp_store.causes import first_line
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, PublishedWeights
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.networks.weights.layers import shapes_of
 from fexp_store.networks.weights.state_dict import load_tensors, read_own
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
@@ -44,7 +44,7 @@ def architecture(model: str) -> Architecture:
         layers={path: path for path, _ in skeleton.named_modules() if path},
         preprocessing=Preprocessing.of_timm(timm.data.resolve_model_data_config(skeleton)),
         training="object",
-        read_weights=partial(_read, model, build),
+        read_weights=partial(_read, model, build, _shapes(skeleton)),
         published=_published(model, skeleton.pretrained_cfg),
     )
 
@@ -112,9 +112,14 @@ def _download(repository: str, source: str) -> Path:
     )
 
 
-def _read(model: str, build: partial[nn.Module], path: Path) -> dict[str, NDArray[Any]]:
+def _shapes(skeleton: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in skeleton.state_dict().items()}
+
+
+def _read(
+    model: str, build: Callable[[], nn.Module], shapes: Mapping[str, tuple[int, ...]], path: Path
+) -> dict[str, NDArray[Any]]:
     """Read a state dict under the model's names, or under those that timm itself renames."""
-    shapes = shapes_of(build)
     try:
         tensors = load_tensors(path)
     except BadInput as error:
