@@ -39,11 +39,18 @@ def add(ctx: typer.Context, name: NetworkArgument, options: Options) -> None:
         fexp networks add dlib_face_untrained --architecture dlib_face --untrained --seed 0
 
         fexp networks add vgg_face --weights vgg_face_dag.pth
+
+        fexp networks add untrained --architecture dlib_face --untrained --seeds 20
     """
     from fexp_store.networks import registry
 
     wh = open_warehouse(ctx)
     new = registry.add(wh, name, options)
+    if options.seeds is not None:
+        there = list(options.members(name))
+        what = "Registered" if new else "Registered already:"
+        messages.print(f"{what} {there[0]} to {there[-1]}, {len(there)} networks of {name}.")
+        return
     row = registered(wh, name)
     found = list(row.all_layers())
     messages.print(

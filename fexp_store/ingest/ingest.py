@@ -14,10 +14,14 @@ from fexp_store.options import plain
 from fexp_store.progress import Started, silent
 from fexp_store.warehouse import Warehouse, runs
 from fexp_store.warehouse.activations.fragment import Fragment
+from fexp_store.warehouse.networks import has_network
 
 if TYPE_CHECKING:
     from fexp_store.ingest.device import Device
     from fexp_store.networks.registry import Network
+
+BASELINE = "pixels"
+"""The network that an ingest registers by itself: the image, as floor of every analysis."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ def ingest(
 ) -> Ingested:
     """Store the activations of some layers of a network for a stimulus set.
 
+    The network ``pixels`` need not be registered: it has no weights that anybody could bring.
+
     What is stored already is skipped, and what is missing is run until nothing is. Two processes
     may ingest the same thing at once: every activation is stored once. A kill at any moment loses
     only pieces that were not committed.
@@ -78,6 +84,11 @@ def ingest(
     FexpError
         If the disk is too small, the memory of the device is, or something stays missing.
     """
+    if network == BASELINE and not has_network(wh, network):
+        from fexp_store.networks import registry
+        from fexp_store.networks.records import Options as Network
+
+        registry.add(wh, network, Network())
     prepared = prepare(wh, network, layers, stimulus_set, options or Options())
     if not prepared.plan:
         return Ingested(0, 0, 0, 0)

@@ -101,7 +101,7 @@ def peak_memory(wh: Warehouse, prepared: Prepared) -> int:
     images = min(options.batch_size, plan.n_stimuli)
     batch = images * widest_module(module, preprocessing.size, preprocessing.shape[0])
     buffers = min(plan.open_bytes, room(options.memory_bytes)) + CHUNK_BYTES + WRITING_BYTES
-    copies = 1 if prepared.network.seed is not None else 2
+    copies = 1 if prepared.network.weights_source.startswith("untrained:") else 2
     return _resident() + max(copies * weights, weights + batch + buffers)
 
 

@@ -103,6 +103,31 @@ def _generator(name: str, seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(sequence))
 
 
+def permute(module: nn.Module, seed: int) -> None:
+    """Shuffle the weights of a network within each layer, in place.
+
+    Every parameter with two axes or more (kernels, matrices, embeddings) has its entries in
+    another order, all of them together, from a stream of its own as in `initialise`. Each layer so
+    keeps its distribution of weights and loses their arrangement. Vectors (biases, scales and
+    shifts of normalisation) and running statistics are left as they are: once all weights are
+    shuffled the channels of a layer are exchangeable, so shuffling their vectors too would only
+    take apart the ones that belong together, such as a running mean and its variance.
+
+    Parameters
+    ----------
+    module : nn.Module
+    seed : int
+        At least 0.
+    """
+    for name, parameter in sorted(module.named_parameters()):
+        data = parameter.detach()
+        if data.ndim >= 2:
+            values = data.contiguous().reshape(-1)
+            bits = values.view(torch.int16) if data.dtype is torch.bfloat16 else values
+            _generator(name, seed).shuffle(bits.numpy())
+            data.copy_(values.reshape(data.shape))
+
+
 def _draw(data: torch.Tensor, generator: np.random.Generator, deviation: float) -> None:
     """Fill `data` with normal values in row-major order, a few rows at a time."""
     rows = max(1, _CHUNK * len(data) // max(1, data.numel()))

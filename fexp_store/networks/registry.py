@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from fexp_store.errors import BadInput, NotFound
+from fexp_store.errors import BadInput, Conflict, NotFound
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import architecture, in_memory, own_file
+from fexp_store.networks.drawn import keep, kept
 from fexp_store.networks.forward import layer_shapes
-from fexp_store.networks.initialise import initialise, weights_sha256
+from fexp_store.networks.initialise import initialise, permute, weights_sha256
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
 from fexp_store.warehouse import Warehouse
@@ -53,12 +54,14 @@ class Network:
 
 
 def add(wh: Warehouse, name: str, options: Options) -> bool:
-    """Register a network under a short name.
+    """Register a network under a short name, or with `seeds` a group of them under its names.
+
+    Networks of a group that are there already are left alone.
 
     Returns
     -------
     bool
-        False if this very network was registered under this name before.
+        False if this very network, or all of the group, was registered under this name before.
 
     Raises
     ------
@@ -67,15 +70,25 @@ def add(wh: Warehouse, name: str, options: Options) -> bool:
     Conflict
         If the name is taken by a network with other content.
     """
+    options.check()
+    if options.seeds is None:
+        return _add_one(wh, name, options)
+    members = options.members(name)
+    for member in members:
+        check_name("network", member)
+    # More than the user's cache holds would be written to it: a member is kept when it first runs.
+    new = [_add_missing(wh, *member) for member in members.items()]
+    return any(new)
+
+
+def _add_one(wh: Warehouse, name: str, options: Options, *, keeping: bool = True) -> bool:
     check_name("network", name)
     check_name("group of networks", options.group or name)
-    if options.weights is not None and options.untrained:
-        raise BadInput("A network is untrained or has a weights file, not both.")
     wanted = options.architecture or name
     if not own_file.is_own(wanted):
-        return add_architecture(wh, name, architecture(wanted), options)
+        return add_architecture(wh, name, architecture(wanted), options, keeping=keeping)
     arch = own_file.given(wanted)
-    new = add_architecture(wh, name, arch, options)
+    new = add_architecture(wh, name, arch, options, keeping=keeping)
     own_file.remember(arch)
     return new
 
@@ -97,36 +110,62 @@ def add_module(
     return new
 
 
-def add_architecture(wh: Warehouse, name: str, arch: Architecture, options: Options) -> bool:
+def add_architecture(
+    wh: Warehouse, name: str, arch: Architecture, options: Options, *, keeping: bool = True
+) -> bool:
     """Register a network of an architecture, whatever the options call it; see `add`."""
     changed = arch.preprocessing_with(options.preprocessing)
     if has_network(wh, name):
         changed = changed.as_stored(registered(wh, name).preprocessing)
     drawn = (options.seed, options.init) if options.untrained else None
     module, source = _build(arch, options.weights, drawn)
-    sha256 = _sha256(arch, module)
-    if source == arch.code and _sha256(arch, arch.build()) != sha256:
+    if source == arch.code and _sha256(arch, arch.build()) != _sha256(arch, module):
         raise BadInput(
             f"{arch.name.partition('@')[0]} gives other weights each time: seed it, for example "
             "with torch.manual_seed(0), or give --weights."
         )
+    if (drawn or options.permuted) and not module.state_dict():
+        raise BadInput(f"{arch.name} has no weights to draw or to shuffle; add it as it is.")
+    if options.permuted:
+        permute(module, options.seed)
+        source = f"permuted:{source}"
+    digest = _sha256(arch, module)
     row = Registered(
         network=name,
         network_group=options.group or name,
         architecture=arch.name,
-        training="none" if drawn else arch.training,
+        training="none" if drawn or options.permuted else arch.training,
         weights_source=source,
-        weights_sha256=sha256,
-        seed=drawn[0] if drawn else None,
+        weights_sha256=digest,
+        seed=options.seed if drawn or options.permuted else None,
         preprocessing=changed.to_json(),
         layers=_layers_json(arch, module, changed),
         licence=options.licence,
         citation=options.citation,
     )
     new = register(wh.storage, row)
+    if drawn is not None and keeping:
+        keep(module, _how_drawn(row), digest)
     if options.weights is not None:
         wh.storage.update_local(_WEIGHTS, name, str(options.weights.resolve()))
     return new
+
+
+def _add_missing(wh: Warehouse, name: str, options: Options) -> bool:
+    """Register a network of a group, unless it is there: what is drawn the same way is the same."""
+    if not has_network(wh, name):
+        return _add_one(wh, name, options, keeping=False)
+    row = registered(wh, name)
+    source = row.weights_source.startswith("permuted:" if options.permuted else "untrained:")
+    wanted = options.architecture or ""
+    alike = row.architecture == wanted or own_file.is_same(wanted, row.architecture)
+    same = (row.seed, row.network_group) == (options.seed, options.group)
+    if not (source and alike and same):
+        raise Conflict(
+            f"A network {name} with other content is registered already; networks never change, "
+            "so choose another name for the group."
+        )
+    return False
 
 
 def load(wh: Warehouse, row: Registered) -> Network:
@@ -140,20 +179,35 @@ def load(wh: Warehouse, row: Registered) -> Network:
         If they are not on this machine.
     """
     arch = _architecture_of(row)
-    kind, _, detail = row.weights_source.partition(":")
+    source = row.weights_source.removeprefix("permuted:")
+    kind, _, detail = source.partition(":")
     drawn = weights = None
     if kind == "untrained":
         drawn = (int(row.seed or 0), detail)
     elif kind == "file":
         weights = _weights_path(wh, row, detail)
-    module, _ = _build(arch, weights, drawn)
+    module = kept(arch.build, _how_drawn(row), row.weights_sha256) if drawn is not None else None
+    if module is None:
+        module, _ = _build(arch, weights, drawn)
+        if source != row.weights_source:
+            permute(module, int(row.seed or 0))
+        _check_weights(arch, module, row)
+        if drawn is not None:
+            keep(module, _how_drawn(row), row.weights_sha256)
+    preprocessing = Preprocessing.from_json(row.preprocessing)
+    return Network(module, arch.layers, preprocessing, channels_last=arch.code is None)
+
+
+def _how_drawn(row: Registered) -> str:
+    return f"{row.architecture} {row.weights_source} {row.seed}"
+
+
+def _check_weights(arch: Architecture, module: nn.Module, row: Registered) -> None:
     if _sha256(arch, module) != row.weights_sha256:
         raise BadInput(
             f"The weights found for {row.network} are not those it was registered with; "
             "restore the file, or register them under another name."
         )
-    preprocessing = Preprocessing.from_json(row.preprocessing)
-    return Network(module, arch.layers, preprocessing, channels_last=arch.code is None)
 
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
@@ -183,10 +237,12 @@ def _sha256(arch: Architecture, module: nn.Module) -> str:
 def _weights_path(wh: Warehouse, row: Registered, file: str) -> Path:
     known = wh.storage.read_local(_WEIGHTS).get(row.network)
     if known is None or not Path(known).is_file():
+        more = f" --permuted --seed {row.seed}" if row.seed is not None else ""
         raise NotFound(
             f"The weights file {file} of {row.network} is not on this machine; say where it is: "
             f"fexp networks add {row.network} --architecture {row.architecture.partition('@')[0]} "
             f"--weights {file}"
+            f"{more}"
         )
     return Path(known)
 
@@ -204,6 +260,9 @@ def _build(
         return arch.build().eval().requires_grad_(requires_grad=False), arch.code
     if weights is None:
         if arch.published is None:
+            module = arch.build()
+            if not module.state_dict():
+                return module.eval(), "none"
             raise BadInput(
                 f"No package ships weights for {arch.name}: give a file with --weights, "
                 "or register it --untrained."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,9 +47,13 @@ class _Analysis:
 
 @dataclass(frozen=True)
 class DeclaredNetwork:
-    """A network of a study, its layers, and how they are ingested."""
+    """A network of a study, its layers, and how they are ingested.
+
+    Its section declares it by its own name, or with `seeds` by that of its group.
+    """
 
     name: str
+    declared: str
     layers: tuple[str, ...]
     options: records.Options
     ingest: ingest.Options
@@ -71,6 +75,12 @@ class DeclaredAnalysis:
         """Names of the sets that it reads, its own first."""
         named = [getattr(self.options, name) for name in SETS if hasattr(self.options, name)]
         return [self.stimuli, *filter(None, named)]
+
+    def takes(self, network: DeclaredNetwork) -> bool:
+        """Whether it is run on a network, which it may name by its group."""
+        return self.networks is None or not {network.name, network.declared}.isdisjoint(
+            self.networks
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,8 @@ def read_study(path: Path) -> Study:
     for kind in ("sets", "networks"):
         _check_no_name_twice(sections[kind])
     sets = [set_of(section) for section in sections["sets"]]
-    networks = [_network(section) for section in sections["networks"]]
+    networks = [network for section in sections["networks"] for network in _networks(section)]
+    _check_no_member_twice(networks)
     analyses = [_analysis(section) for section in sections["analyses"]]
     for number, (section, one) in enumerate(zip(sections["sets"], sets, strict=True)):
         if one.of is not None and one.of not in [known.name for known in sets[:number]]:
@@ -129,10 +140,17 @@ _KINDS = ("sets", "networks", "analyses", "claims")
 _DOTS = 500  # in a line: each may be a table in the one before
 
 
-def _network(section: Section) -> DeclaredNetwork:
+def _networks(section: Section) -> list[DeclaredNetwork]:
     base, options = section.records(_Network, records.Options)
     chosen = section.make(ingest.Options, base.ingest or {}, "ingest")
-    return DeclaredNetwork(base.name, base.layers, options, chosen, section.lines[""])
+    return [
+        # As it is said, so that a check can refuse it; each is a network of one seed.
+        DeclaredNetwork(
+            name, base.name, base.layers, replace(one, seeds=options.seeds), chosen, where
+        )
+        for where in [section.lines[""]]
+        for name, one in options.members(base.name).items()
+    ]
 
 
 def _analysis(section: Section) -> DeclaredAnalysis:
@@ -153,8 +171,17 @@ def _check_no_name_twice(sections: list[Section]) -> None:
         seen.append(name)
 
 
+def _check_no_member_twice(networks: list[DeclaredNetwork]) -> None:
+    seen: set[str] = set()
+    for network in networks:
+        if network.name in seen:
+            raise BadInput(f"{network.where}: {network.name} is declared twice.")
+        seen.add(network.name)
+
+
 def _check_declared(section: Section, key: str, named: Any, kind: str, declared: list[Any]) -> None:
-    known = [one.name for one in declared]
+    known = list(dict.fromkeys(getattr(one, "declared", one.name) for one in declared))
+    known += [one.name for one in declared if one.name not in known]
     for name in named:
         if name is not None and name not in known:
             listed = ", ".join(known) or "none"

@@ -134,6 +134,7 @@ def _layers_to_be(name: str, options: records.Options) -> list[str]:
     from fexp_store.networks.architectures import architecture
     from fexp_store.networks.architectures.own_file import is_own
 
+    options.check()
     wanted = options.architecture or name
     if is_own(wanted):  # a study may be somebody else's
         raise NotFound(
@@ -155,8 +156,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
         "licence": options.licence,
         "citation": options.citation,
         "architecture": None if _is_own_file(row, options) else options.architecture,
-        "training": "none" if options.untrained else None,
-        "seed": options.seed if options.untrained else None,
+        "training": "none" if options.untrained or options.permuted else None,
+        "seed": options.seed if options.untrained or options.permuted else None,
         "weights_source": f"untrained:{options.init}" if options.untrained else None,
     }
     said: dict[str, Any] = {name: value for name, value in declared.items() if value is not None}

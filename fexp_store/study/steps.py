@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -71,7 +71,7 @@ def analyses(wh: Warehouse, study: Study) -> Iterator[Step]:
         places = [
             Place(network.name, layer, declared.stimuli)
             for network in study.networks
-            if declared.networks is None or network.name in declared.networks
+            if declared.takes(network)
             for layer in network.layers
         ]
         sets = ", ".join(declared.sets)
@@ -145,10 +145,7 @@ def _unless(there: Callable[..., object], *arguments: Any) -> str | None:
 def _sets_of(study: Study, network: DeclaredNetwork) -> list[str]:
     """Return the sets that a network is run on: those of the analyses that it takes part in."""
     used = [
-        name
-        for declared in study.analyses
-        if declared.networks is None or network.name in declared.networks
-        for name in declared.sets
+        name for declared in study.analyses if declared.takes(network) for name in declared.sets
     ]
     return list(dict.fromkeys(used))
 
@@ -157,7 +154,7 @@ def _add(wh: Warehouse, network: DeclaredNetwork, _bar: Bar) -> None:
     # torch takes seconds to import, and a network that is there already needs none.
     from fexp_store.networks import registry
 
-    registry.add(wh, network.name, network.options)
+    registry.add(wh, network.name, replace(network.options, seeds=None))
 
 
 def _stored(wh: Warehouse, network: DeclaredNetwork, stimulus_set: str) -> bool:

@@ -7,9 +7,10 @@ from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.architectures import timm_models, torchvision_models
 from fexp_store.networks.architectures.dlib_face import DLIB_FACE
 from fexp_store.networks.architectures.efficientnet_lite import EFFICIENTNET_LITE0
+from fexp_store.networks.architectures.pixels import PIXELS
 from fexp_store.networks.architectures.vgg import VGG16_OBJECT, VGG_FACE
 
-ARCHITECTURES = {x.name: x for x in (DLIB_FACE, VGG_FACE, VGG16_OBJECT, EFFICIENTNET_LITE0)}
+ARCHITECTURES = {x.name: x for x in (DLIB_FACE, VGG_FACE, VGG16_OBJECT, EFFICIENTNET_LITE0, PIXELS)}
 
 
 def architecture(name: str) -> Architecture:
