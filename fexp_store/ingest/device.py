@@ -46,17 +46,18 @@ class Device:
             torch.set_float32_matmul_precision(before[0])
             torch.backends.cudnn.allow_tf32 = before[1]
 
-    def place(self, module: torch.nn.Module) -> torch.nn.Module:
+    def place(self, module: torch.nn.Module, *, channels_last: bool = True) -> torch.nn.Module:
         """Move a module here, in the memory order that convolutions run fastest in."""
-        return module.to(self.name).to(memory_format=torch.channels_last)
+        module = module.to(self.name)
+        return module.to(memory_format=torch.channels_last) if channels_last else module
 
-    def upload(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
+    def upload(self, pixels: NDArray[np.uint8], *, channels_last: bool = True) -> torch.Tensor:
         """Copy pixels of shape (n_images, 3, size, size) here; on CUDA without waiting for it."""
         tensor = torch.from_numpy(pixels)
         if self.name == "cuda":
             tensor = tensor.pin_memory()
         return tensor.to(self.name, non_blocking=self.name == "cuda").contiguous(
-            memory_format=torch.channels_last
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
         )
 
 

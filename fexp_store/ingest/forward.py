@@ -28,7 +28,7 @@ class Forward:
 
     def __init__(self, net: Network, device: Device, staging: int) -> None:
         self._net, self._device, self._staging = net, device, staging
-        self._module = device.place(net.module)
+        self._module = device.place(net.module, channels_last=net.channels_last)
         self._at_once: int | None = None
 
     def run(
@@ -76,7 +76,8 @@ class Forward:
         download = Download(self._device, deliver, staging)
         try:
             with self._device.arithmetic():
-                x = self._net.preprocessing.normalise(self._device.upload(pixels))
+                there = self._device.upload(pixels, channels_last=self._net.channels_last)
+                x = self._net.preprocessing.normalise(there)
                 run_layers(self._module, paths, x, download.take)
         except torch.OutOfMemoryError:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fexp_store.errors import BadInput
+from fexp_store.networks.families import fields_given
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.fitting import FromFile, fit
 from fexp_store.warehouse.hashing import file_sha256
@@ -43,6 +45,16 @@ class PublishedWeights:
         return path
 
 
+EXAMPLE = (
+    '{"size": 224, "resize": 256, "mean": [123.675, 116.28, 103.53], '
+    '"std": [58.395, 57.12, 57.375]}'
+)
+"""A preprocessing: that of most networks of ImageNet."""
+
+_NEEDED = ("size", "mean", "std")
+_ANY = Preprocessing(size=224, resize=224, mean=(0, 0, 0), std=(1, 1, 1))
+
+
 class Input(NamedTuple):
     """What a network takes, and by what that is known."""
 
@@ -53,8 +65,18 @@ class Input(NamedTuple):
 class ReadsWeights(Protocol):
     """Sets the weights of a module from a file."""
 
-    def __call__(self, path: Path, module: nn.Module, *, channels: str) -> FromFile:
-        """Set them in place, for an input whose channels are in the order ``RGB`` or ``BGR``."""
+    def __call__(self, path: Path, module: nn.Module, *, channels: str, size: int) -> FromFile:
+        """Set them in place.
+
+        Parameters
+        ----------
+        path : Path
+        module : nn.Module
+        channels : str
+            Order in which the channels of the input are fed.
+        size : int
+            Side of the input in pixels.
+        """
         ...
 
 
@@ -69,8 +91,8 @@ class Architecture:
         Returns the module with parameters allocated but not set.
     layers : mapping of str to str
         Layer name -> path of the module whose output it is, in forward order.
-    preprocessing : Preprocessing
-        Of the network as it is published or drawn.
+    preprocessing : Preprocessing or None
+        Of the network as it is published or drawn; None where it must be given.
     training : str
         What its published weights were trained on.
     read_weights : callable
@@ -82,17 +104,69 @@ class Architecture:
         asked.
     trainings : mapping of str to str
         What a file was trained on, by its origin, where that tells.
+    code : str, optional
+        For code that is not ours: where the weights are from that it sets itself, as it is stored.
+        Such a module may not be able to run on the ``meta`` device.
+    own : Path, optional
+        The user's file that builds it.
+    told : callable
+        Returns a context in which whatever goes wrong in such code becomes a BadInput.
     """
 
     name: str
     build: Callable[[], nn.Module]
     layers: Mapping[str, str]
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     training: str
     read_weights: ReadsWeights
     published: PublishedWeights | None = None
     inputs: Mapping[str, Input] = field(default_factory=dict)
     trainings: Mapping[str, str] = field(default_factory=dict)
+    code: str | None = None
+    own: Path | None = None
+    told: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def size(self, given: Mapping[str, Any]) -> int:
+        """Return the side of the input in pixels, with some fields of its preprocessing given."""
+        return self.start(given).size
+
+    def start(self, given: Mapping[str, Any]) -> Preprocessing:
+        """Return its preprocessing with some fields changed, or made of them where it has none.
+
+        Raises
+        ------
+        BadInput
+            If a field is unknown, cannot be used, or is needed and not there.
+        """
+        if self.preprocessing is not None:
+            return self.preprocessing.changed(given)
+        return preprocessing_of(given, self.name.partition("@")[0])
+
+
+def preprocessing_of(given: Mapping[str, Any], network: str) -> Preprocessing:
+    """Make a preprocessing for a network that has none of its own.
+
+    Parameters
+    ----------
+    given : mapping
+        Fields of `Preprocessing`, or ``like``: size, mean and std at least; resize is as size by
+        default.
+    network : str
+        For sentences.
+
+    Raises
+    ------
+    BadInput
+        If one that is needed is not there, or one is unknown or cannot be used.
+    """
+    fields = fields_given(given)
+    if missing := [name for name in _NEEDED if name not in fields]:
+        raise BadInput(
+            f"How an image becomes the input of {network} is not known; say it with "
+            f"{', '.join(missing)} (pixels are 0 to 255, channels R, G, B): "
+            f"--preprocessing '{EXAMPLE}'"
+        )
+    return _ANY.changed(fields)
 
 
 def reader(read: Callable[[Path], Mapping[str, NDArray[Any]]], origin: str) -> ReadsWeights:
@@ -106,7 +180,7 @@ def reader(read: Callable[[Path], Mapping[str, NDArray[Any]]], origin: str) -> R
         Of all such files.
     """
 
-    def set_weights(path: Path, module: nn.Module, *, channels: str) -> FromFile:
+    def set_weights(path: Path, module: nn.Module, *, channels: str, size: int) -> FromFile:
         state = {name: torch.from_numpy(values) for name, values in read(path).items()}
         module.load_state_dict(state)
         return FromFile(origin)
@@ -114,18 +188,16 @@ def reader(read: Callable[[Path], Mapping[str, NDArray[Any]]], origin: str) -> R
     return set_weights
 
 
-def fitting(network: str, size: int) -> ReadsWeights:
+def fitting(network: str) -> ReadsWeights:
     """Return what sets weights from a PyTorch or safetensors file, as `fit` does.
 
     Parameters
     ----------
     network : str
         What messages call it.
-    size : int
-        Side of the input in pixels.
     """
 
-    def set_weights(path: Path, module: nn.Module, *, channels: str) -> FromFile:
+    def set_weights(path: Path, module: nn.Module, *, channels: str, size: int) -> FromFile:
         return fit(path, module, network=network, size=size)
 
     return set_weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -136,7 +137,7 @@ def widest_module(module: nn.Module, size: int, channels: int = 3) -> int:
 
 
 def run_meta(module: nn.Module, shape: tuple[int, ...]) -> None:
-    """Run a network on the ``meta`` device, where shapes are all that is computed.
+    """Run a network on zeros, on the device of its tensors: on ``meta``, shapes are all there is.
 
     Parameters
     ----------
@@ -144,8 +145,9 @@ def run_meta(module: nn.Module, shape: tuple[int, ...]) -> None:
     shape : tuple of int
         Of the input: images, channels, rows, columns.
     """
+    first = next(chain(module.parameters(), module.buffers()), torch.empty(0))
     with torch.inference_mode():
-        module(torch.empty(shape, device="meta"))
+        module(torch.zeros(shape, device=first.device))
 
 
 @contextmanager

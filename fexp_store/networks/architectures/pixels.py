@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from fexp_store.errors import BadInput
 from fexp_store.networks.architecture import Architecture
 from fexp_store.networks.preprocessing import Preprocessing
+from fexp_store.networks.weights.fitting import FromFile
 
 PREPROCESSING = Preprocessing(
     size=64, resize=64, mean=(0.0,), std=(1.0,), channels="grey", standardise=True
@@ -43,7 +41,7 @@ class Pixels(nn.Module):
         return values
 
 
-def _read(path: Path) -> Mapping[str, NDArray[Any]]:
+def _read(path: Path, module: nn.Module, *, channels: str, size: int) -> FromFile:
     raise BadInput(f"The network pixels has no weights; add it without {path.name}.")
 
 

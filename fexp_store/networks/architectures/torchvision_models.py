@@ -50,7 +50,7 @@ def architecture(model: str) -> Architecture:
         layers={path: path for path, _ in skeleton.named_modules() if path},
         preprocessing=preprocessing,
         training="object",
-        read_weights=partial(_set_weights, model, preprocessing.size),
+        read_weights=partial(_set_weights, model),
         published=published_weights(model, weights.DEFAULT.name),
         inputs={
             "module": Input(preprocessing, f"torchvision's transforms of {weights.DEFAULT}"),
@@ -64,7 +64,7 @@ def architecture(model: str) -> Architecture:
 
 
 def _set_weights(
-    model: str, size: int, path: Path, module: nn.Module, *, channels: str
+    model: str, path: Path, module: nn.Module, *, channels: str, size: int
 ) -> FromFile:
     """Set weights; the origin is the published ones that the file is, by the hash in their URL."""
     found = fit(path, module, network=model, size=size)

@@ -156,7 +156,9 @@ def parameters(outputs: int, bgr: Iterable[Origin] = ("torch7", "caffe")) -> Par
     )
 
 
-def _set_weights(declared: Parameters, path: Path, module: nn.Module, *, channels: str) -> FromFile:
+def _set_weights(
+    declared: Parameters, path: Path, module: nn.Module, *, channels: str, size: int
+) -> FromFile:
     found = read_weights(path, declared, as_rgb=channels == "RGB")
     remove(module, found.absent)
     module.load_state_dict({name: torch.from_numpy(x) for name, x in found.state.items()})
