@@ -80,14 +80,14 @@ def run_again() -> None:
     with tempfile.TemporaryDirectory() as directory:
         wh = new_warehouse(directory)
         registry.add(wh, "vgg", Network(architecture="vgg_face", untrained=True))
-        environment = os.environ | {"FEXP_CACHE": str(Path(directory) / "cache")}
         for number in range(AGAIN + 1):
             for kept, seconds in enumerate(again.values()):
                 name = f"photographs{number}{kept}"
                 add_photographs(wh, name, 24)
                 # Nothing is kept in 0 MiB. The first round keeps, checks and warms up.
-                more = {} if kept else {"FEXP_CACHE_WEIGHTS": "0"}
-                took = _cpu_of_ingest(wh, name, environment | more)
+                cache = {"FEXP_CACHE": str(Path(directory) / f"cache{kept}")}
+                cache |= {} if kept else {"FEXP_CACHE_WEIGHTS": "0"}
+                took = _cpu_of_ingest(wh, name, os.environ | cache)
                 if number:
                     seconds.append(took)
     medians = [statistics.median(seconds) for seconds in again.values()]
