@@ -69,5 +69,5 @@ def add(
     from fexp_store.networks.records import Options
     from fexp_store.networks.registry import add_module
 
-    options = Options(group=group, licence=licence, citation=citation)
-    return add_module(wh, name, module, preprocessing, options, training)
+    options = Options(group=group, licence=licence, citation=citation, training=training)
+    return add_module(wh, name, module, preprocessing, options)

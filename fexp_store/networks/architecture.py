@@ -107,6 +107,9 @@ class Architecture:
     code : str, optional
         For code that is not ours: where the weights are from that it sets itself, as it is stored.
         Such a module may not be able to run on the ``meta`` device.
+    channels_last : bool
+        Whether its modules can take what has its channels last in memory; code that calls ``view``
+        cannot.
     own : Path, optional
         The user's file that builds it.
     told : callable
@@ -123,12 +126,9 @@ class Architecture:
     inputs: Mapping[str, Input] = field(default_factory=dict)
     trainings: Mapping[str, str] = field(default_factory=dict)
     code: str | None = None
+    channels_last: bool = True
     own: Path | None = None
     told: Callable[[], AbstractContextManager[None]] = nullcontext
-
-    def size(self, given: Mapping[str, Any]) -> int:
-        """Return the side of the input in pixels, with some fields of its preprocessing given."""
-        return self.start(given).size
 
     def start(self, given: Mapping[str, Any]) -> Preprocessing:
         """Return its preprocessing with some fields changed, or made of them where it has none.

@@ -99,10 +99,9 @@ def add_module(
     module: nn.Module,
     preprocessing: Preprocessing | Mapping[str, Any],
     options: Options,
-    training: str | None,
 ) -> bool:
     """Register a module of this process, as `fexp_store.networks.add` describes it."""
-    arch = in_memory.given(module, preprocessing, training)
+    arch = in_memory.given(module, preprocessing)
     new = _add_architecture(wh, name, arch, options)
     in_memory.keep(arch, registered(wh, name))
     return new
@@ -165,8 +164,10 @@ def _add_missing(wh: Warehouse, name: str, options: Options) -> bool:
         return _add_one(wh, name, options, keeping=False)
     row = registered(wh, name)
     source = row.weights_source.startswith("permuted:" if options.permuted else "untrained:")
-    wanted = (options.architecture, options.seed, options.group)
-    if not source or (row.architecture, row.seed, row.network_group) != wanted:
+    wanted = options.architecture or ""
+    alike = row.architecture == wanted or own_file.is_same(wanted, row.architecture)
+    same = (row.seed, row.network_group) == (options.seed, options.group)
+    if not (source and alike and same):
         raise Conflict(
             f"A network {name} with other content is registered already; networks never change, "
             "so choose another name for the group."
@@ -209,7 +210,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
             )
         if kind == "untrained" and ours:
             keep(module, _how_drawn(row), row.weights_sha256)
-    return Network(module, arch.layers, preprocessing, channels_last=ours)
+    return Network(module, arch.layers, preprocessing, channels_last=arch.channels_last)
 
 
 def _how_drawn(row: Registered) -> str:

@@ -19,7 +19,7 @@ from fexp_store.causes import first_line
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.networks.architecture import Architecture, preprocessing_of
 from fexp_store.networks.preprocessing import Preprocessing
-from fexp_store.warehouse.networks import Registered
+from fexp_store.warehouse.networks import UNKNOWN, Registered
 
 _PREFIX = "python:"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -29,9 +29,7 @@ _OF_TORCH = ("torch",)  # packages whose classes have names that say enough
 _held: dict[tuple[str, str], Architecture] = {}  # by architecture and SHA-256 of the weights
 
 
-def given(
-    module: nn.Module, preprocessing: Preprocessing | Mapping[str, Any], training: str | None
-) -> Architecture:
+def given(module: nn.Module, preprocessing: Preprocessing | Mapping[str, Any]) -> Architecture:
     """Describe a copy of a module as an architecture; the module itself is left as it is.
 
     Raises
@@ -57,9 +55,10 @@ def given(
         build=lambda: held,
         layers={path: path for path, _ in held.named_modules() if path},
         preprocessing=preprocessing,
-        training=training or "unknown",
+        training=UNKNOWN,
         read_weights=_no_file,
         code="memory",
+        channels_last=False,
         told=partial(_told, kind),
     )
 

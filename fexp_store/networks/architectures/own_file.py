@@ -26,6 +26,7 @@ from fexp_store.causes import first_line
 from fexp_store.errors import BadInput, NotFound
 from fexp_store.given import TEXT_LIMIT, read_bytes
 from fexp_store.networks.architecture import Architecture, Input, fitting, preprocessing_of
+from fexp_store.warehouse.networks import UNKNOWN
 from fexp_store.warehouse.storage import cache_folder
 
 _GIVEN = re.compile(r"(?P<file>.+\.py)(:(?P<function>[^:/\\@]*))?", re.DOTALL)
@@ -231,11 +232,12 @@ def _architecture(own: OwnFile) -> Architecture:
         build=build,
         layers={path: path for path, _ in built.module.named_modules() if path},
         preprocessing=taken,
-        training="unknown",
+        training=UNKNOWN,
         read_weights=fitting(own.path.name),
         inputs={} if taken is None else {"module": Input(taken, f"{own.function}() says so")},
         own=own.path,
         code=f"code:{own.path.name}",
+        channels_last=False,
         told=own.told,
     )
 

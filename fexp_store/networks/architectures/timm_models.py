@@ -20,6 +20,7 @@ from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.weights.fitting import FromFile, fit
 from fexp_store.networks.weights.formats import format_of
 from fexp_store.networks.weights.tensors import choose, load_tensors
+from fexp_store.warehouse.networks import UNKNOWN
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -48,6 +49,7 @@ def architecture(model: str) -> Architecture:
         preprocessing=taken,
         training=_training(config.get("tag") or ""),
         read_weights=partial(_set_weights, model),
+        channels_last=False,
         inputs={"module": Input(taken, f"timm's data config of {model}")},
         published=_published(model, config),
     )
@@ -55,7 +57,7 @@ def architecture(model: str) -> Architecture:
 
 def _training(tag: str) -> str:
     """Return what weights were trained on, as timm's tag says."""
-    return "object" if "in1k" in tag or "in21k" in tag else tag or "unknown"
+    return "object" if "in1k" in tag or "in21k" in tag else tag or UNKNOWN
 
 
 def _timm() -> ModuleType:
