@@ -31,7 +31,7 @@ ROOT_MEAN_SQUARE = {"block1": 12.993810, "block5": 8.167679, "block11": 4.061485
 @pytest.fixture(scope="module")
 def model():
     net = EfficientNetLite0()
-    EFFICIENTNET_LITE0.read_weights(packaged_weights(), net, channels="RGB")
+    EFFICIENTNET_LITE0.read_weights(packaged_weights(), net, channels="RGB", size=224)
     return net.eval().requires_grad_(False)
 
 
@@ -108,10 +108,10 @@ def test_another_checkpoint_is_refused(tmp_path):
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.ones(3)}, path)
     with pytest.raises(BadInput, match=r"other\.pth lacks _conv_stem\.weight, so it is not Effici"):
-        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB", size=224)
     torch.save(EfficientNetLite0().state_dict() | {"_bn0.bias": torch.ones(7)}, path)
     with pytest.raises(BadInput, match=r"_bn0\.bias has shape \(7,\), where \(32,\) is expected"):
-        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB", size=224)
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(BadInput, match="cut short"):
-        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB")
+        EFFICIENTNET_LITE0.read_weights(path, EfficientNetLite0(), channels="RGB", size=224)

@@ -99,7 +99,7 @@ def test_the_body_is_that_of_the_file(
     torch.save(FILES[kind](state, head), tmp_path / "weights.pth")
     ours = torchvision.models.get_model(model, weights=None).eval()
     found = fit(tmp_path / "weights.pth", ours, network=model, size=224)
-    x = torch.randn(2, 3, 224, 224)
+    x = torch.randn(2, 3, 64, 64)
     layers = dict(zip(BODIES[model], BODIES[model], strict=True))
     expected = activations(theirs[model], layers, x)
     for layer, values in activations(ours, layers, x).items():
@@ -144,7 +144,7 @@ def test_what_is_left_out_is_said_and_its_layers_are_not_offered(
     assert said["left_out"] == ["fc.weight", "fc.bias", "head.weight"]
     assert said["training"] == "nobody said"
     assert row.training == "unknown"
-    x = torch.randn(1, 3, 224, 224)
+    x = torch.randn(1, 3, 64, 64)
     layers = {"layer4.1": "layer4.1"}
     ours = registry.load(empty, row).module
     expected = activations(theirs["resnet18"], layers, x)["layer4.1"]

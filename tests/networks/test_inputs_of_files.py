@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -35,9 +36,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     small = replace(
         vgg.VGG16_OBJECT,
         build=lambda: vgg.VGG16(10, channels=channels, hidden=hidden),
-        read_weights=lambda path, module, *, channels: vgg._set_weights(
-            known, path, module, channels=channels
-        ),
+        read_weights=partial(vgg._set_weights, known),
     )
     monkeypatch.setitem(ARCHITECTURES, "vgg16", small)
 
