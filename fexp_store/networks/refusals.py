@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fexp_store.errors import FexpError
-from fexp_store.networks.architectures import architecture
-from fexp_store.networks.registry import meta_module
+from fexp_store.networks.registry import architecture_of, meta_module
 from fexp_store.networks.survey import survey
 from fexp_store.warehouse.networks import Registered, matching
 
@@ -22,7 +21,7 @@ def why_no_layer(row: Registered, asked: str) -> str | None:
     try:
         module, preprocessing = meta_module(row)
         there = {path for path, _ in module.named_modules()}
-        layers = architecture(row.architecture).layers
+        layers = architecture_of(row).layers
     except (FexpError, OSError):
         return None
     paths = {layer: path for layer, path in layers.items() if path in there}

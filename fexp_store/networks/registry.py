@@ -185,7 +185,7 @@ def load(wh: Warehouse, row: Registered) -> Network:
     NotFound
         If they are not on this machine.
     """
-    arch = _architecture_of(row)
+    arch = architecture_of(row)
     preprocessing = Preprocessing.from_json(row.preprocessing)
     source = row.weights_source.removeprefix("permuted:")
     kind, _, detail = source.partition(":")
@@ -219,7 +219,7 @@ def _how_drawn(row: Registered) -> str:
 
 def meta_module(row: Registered) -> tuple[nn.Module, Preprocessing]:
     """Build a registered network, without memory or weights if it is ours, for its shapes."""
-    arch = _architecture_of(row)
+    arch = architecture_of(row)
     preprocessing = Preprocessing.from_json(row.preprocessing)
     if arch.code is not None:
         return arch.build().eval(), preprocessing
@@ -235,7 +235,7 @@ def _is_leaf(part: nn.Module | None) -> bool:
     return part is not None and not [*part.children()]
 
 
-def _architecture_of(row: Registered) -> Architecture:
+def architecture_of(row: Registered) -> Architecture:
     """Return the architecture of a registered network; code that is not ours is never found here.
 
     What a warehouse says may be anybody's: see `own_file.stored`.
