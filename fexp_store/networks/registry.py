@@ -16,6 +16,7 @@ from fexp_store.networks.building import Built, Wanted, build, content_hash
 from fexp_store.networks.deciding import input_of, origins_json, training_of
 from fexp_store.networks.drawn import keep, kept
 from fexp_store.networks.families import fields_given
+from fexp_store.networks.forward import run_meta
 from fexp_store.networks.meta import built_on_meta, on_meta
 from fexp_store.networks.preprocessing import Preprocessing
 from fexp_store.networks.records import Options
@@ -265,4 +266,6 @@ def _layers_json(arch: Architecture, built: Built, preprocessing: Preprocessing)
     paths = {layer: path for layer, path in arch.layers.items() if path in modules}
     channels, size, _ = preprocessing.shape
     with arch.told():
+        if arch.code is not None:
+            run_meta(skeleton, (1, channels, size, size))  # what goes wrong in it is told as it is
         return layers_json(survey(skeleton, paths, size, channels).layers)

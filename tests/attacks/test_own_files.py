@@ -70,7 +70,7 @@ COMMANDS = (
     ("ingest", "-n", "evil", "-l", "0", "-s", "set1", "--explain"),
     ("ingest", "-n", "evil", "-l", "0", "-s", "set2", "--dry-run"),
     ("ingest", "-n", "evil", "-l", "0", "-s", "set2"),
-    ("verify", "--replay", "3"),
+    ("verify", "--replay", "3", "--format", "json"),
 )
 
 

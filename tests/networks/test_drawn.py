@@ -17,7 +17,7 @@ from torch import nn
 
 from fexp_store import Warehouse
 from fexp_store.errors import BadInput
-from fexp_store.networks import drawn, registry
+from fexp_store.networks import building, drawn, registry
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.records import Options
 from fexp_store.warehouse.networks import registered
@@ -40,7 +40,7 @@ def draws(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seeds.append(seed)
         initialise(module, init, seed)
 
-    monkeypatch.setattr(registry, "initialise", watched)
+    monkeypatch.setattr(building, "initialise", watched)
     return seeds
 
 

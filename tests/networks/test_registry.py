@@ -43,7 +43,7 @@ def test_a_file_of_convolutions_is_enough_for_conv_layers_and_says_so(
 ) -> None:
     done = fexp("-w", empty.location, "networks", "add", "vgg_face", "--weights", convolutions)
     assert done.returncode == 0, done.stderr
-    assert "fc6, fc7 and fc8 are not available" in done.stderr
+    assert "No weights that fit for fc6, fc7, fc8" in done.stderr
     row = registered(empty, "vgg_face")
     assert list(row.all_layers())[-1] == "pool5"
     assert row.weights_source == "file:body.safetensors"
