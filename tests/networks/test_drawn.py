@@ -18,6 +18,7 @@ from torch import nn
 from fexp_store import Warehouse
 from fexp_store.errors import BadInput
 from fexp_store.networks import building, drawn, registry
+from fexp_store.networks.architectures.dlib_face import DlibFaceResNet
 from fexp_store.networks.initialise import initialise, weights_sha256
 from fexp_store.networks.records import Options
 from fexp_store.warehouse.networks import registered
@@ -55,7 +56,8 @@ def test_a_network_is_drawn_once_and_is_the_same_from_the_cache(
     row = registered(empty, "dlib")
     first, second = (registry.load(empty, row).module for _ in range(2))
     assert draws == [3]
-    fresh, _ = registry._build(registry.architecture("dlib_face"), None, (3, "kaiming_normal"))
+    fresh = DlibFaceResNet()
+    initialise(fresh, "kaiming_normal", 3)
     expected = fresh.state_dict()
     for module in (first, second):
         assert not module.training
