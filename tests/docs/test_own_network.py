@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.forked import Forked
 from support.writing import write_photographs
 
 from fexp_store import Warehouse
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 PAGE = (Path(__file__).parents[2] / "docs" / "own-network.md").read_text("utf-8")
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked: Forked) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FEXP_WAREHOUSE", raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -30,7 +29,7 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for language, code in blocks:
         if language == "console":
             for command in re.findall(r"^\$ fexp (.*)$", code, re.MULTILINE):
-                last = fexp(command)
+                last = run(forked, command, tmp_path)
         elif named := re.match(r"# (\w+\.py)\n", code):
             Path(named[1]).write_text(code)
         else:
@@ -53,15 +52,9 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert training.item() == "expressions of our own set"
 
 
-def fexp(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "fexp_store.cli", *shlex.split(command)],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-        check=False,
-    )
-    assert done.returncode == 0, (command, done.stderr)
+def run(forked: Forked, command: str, folder: Path) -> str:
+    done = forked(*shlex.split(command), cwd=folder, seconds=100)
+    assert done.code == 0, (command, done.stderr)
     if "my_module.py:" in command:
         assert done.stderr.startswith("Running ")
-    return done.stdout
+    return done.stdout.decode()
