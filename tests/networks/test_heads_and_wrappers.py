@@ -129,6 +129,21 @@ def test_so_are_safetensors_and_vgg(kind: str, tmp_path: Path) -> None:
     assert found.absent == (("fc8",) if kind in ("7 classes", "no head") else ())
 
 
+def test_names_that_are_others_with_a_prefix_are_one_network(tmp_path: Path) -> None:
+    """Ports of VGG_FACE.t7 have ``conv_1_1`` and ``features.conv_1_1`` alike."""
+    state = narrow_state()
+    body = {
+        f"features.conv_{name[4:]}": torch.from_numpy(values)
+        for name, values in state.items()
+        if name.startswith("conv")
+    }
+    torch.save(body, tmp_path / "weights.pth")
+    found = read_weights(tmp_path / "weights.pth", declared(state), as_rgb=False)
+    assert found.absent == ("fc6", "fc7", "fc8")
+    assert all(np.array_equal(values, state[name]) for name, values in found.state.items())
+    assert len(found.state) == len(body)
+
+
 def test_what_is_left_out_is_said_and_its_layers_are_not_offered(
     theirs: dict[str, nn.Module], empty: Warehouse, tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +144,16 @@ def choose(tensors: Tensors, names: Collection[str]) -> Chosen:
     known = frozenset(names)
     plain = any(_WRAPPED_AGAIN.search(name) for name in known)
     found = {name if plain else _WRAPPED_AGAIN.sub("", name): name for name in tensors.found}
-    counts: Counter[str] = Counter()
+    under: dict[str, set[str]] = {}
     for name in found:
-        counts.update(before for before, after in _splits(name) if after in known)
-    most = max(counts.values(), default=0)
-    best = [before for before, count in counts.items() if count == most]
-    first = [before for before in best if not _AVERAGED.search(before)] or best
+        for before, after in _splits(name):
+            if after in known:
+                under.setdefault(before, set()).add(name)
+    most = max(map(len, under.values()), default=0)
+    # An alias may be another with something before it: then both are of the same tensors.
+    best = {frozenset(names): before for before, names in under.items() if len(names) == most}
+    first = [before for before in best.values() if not _AVERAGED.search(before)]
+    first = first or list(best.values())
     if len(first) > 1:
         shown = " and ".join(repr(before.rstrip(".")) for before in sorted(first)[:2])
         raise BadInput(
