@@ -10,6 +10,9 @@ from collections.abc import Callable
 from benchmarks import (
     analyses,
     calibration,
+    calibration_compare,
+    calibration_morphs,
+    calibration_selection,
     flips,
     ingest,
     kills,
@@ -35,11 +38,18 @@ PARTS: dict[str, Part] = {
     "study": study.run,
 }
 
+ALONE: dict[str, Part] = {
+    "calibration_selection": calibration_selection.run,
+    "calibration_compare": calibration_compare.run,
+    "calibration_morphs": calibration_morphs.run,
+}
+"""Pieces of the part ``calibration`` that can be run by themselves."""
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all by default")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *ALONE, []], help="all by default")
     chosen = parser.parse_args().parts or list(PARTS)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for name in chosen:
         print(f"\n## {name}\n", flush=True)
-        PARTS[name]()
+        (PARTS | ALONE)[name]()

@@ -1,4 +1,4 @@
-"""Inference on noise and planted truth, at full counts (about 45 minutes on 2 cores).
+"""Inference on noise and planted truth, at full counts (about two hours on 2 cores).
 
 Prints how often noise is decoded within chance, whether p is uniform there, what circular selection
 makes of the same noise, and the time and memory of selecting in every fold and shuffle of a layer

@@ -264,10 +264,8 @@ def _scan(
 
 
 def _types(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> dict[str, str]:
-    connection.register("frame", table)
-    described = connection.execute("DESCRIBE FROM frame").fetchall()
-    connection.unregister("frame")
-    return {name: kind for name, kind, *_ in described}
+    relation = connection.from_arrow(table)
+    return dict(zip(relation.columns, map(str, relation.types), strict=True))
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> None:
