@@ -27,11 +27,12 @@ OTHER_FILES = {
     "mat5.py": "a user's weights or activations",
     "ingest/preflight.py": "what the operating system says of this process",
     "networks/registry.py": "a user's weights",
-    "networks/weights/by_content.py": "a user's weights",
+    "networks/architectures/own_file.py": "a user's file of Python, and where it lies",
     "networks/weights/dlib.py": "a user's weights",
     "networks/weights/keras_h5.py": "a user's weights",
     "networks/weights/packages.py": "weights that a package ships",
-    "networks/weights/state_dict.py": "a user's weights",
+    "networks/weights/formats.py": "a user's weights",
+    "networks/weights/tensors.py": "a user's weights",
     "networks/weights/torch7.py": "a user's weights",
     "schemas/__init__.py": "data of the package",
     "stimuli/images.py": "photographs where users keep them",
@@ -44,6 +45,7 @@ OTHER_FILES = {
     "stimuli/photographs/listing.py": "a user's directory",
     "stimuli/photographs/manifests.py": "a user's manifest",
     "study/file.py": "a user's study, and data of the package",
+    "study/layers.py": "files that a user's study names",
     "study/run.py": "files that a user's study names",
     "warehouse/exchange/export.py": "the file that a user asks for",
     "warehouse/exchange/writers/numpy_files.py": "the file that a user asks for",
@@ -102,6 +104,12 @@ ENGINES = {
     "warehouse/verify/repair.py": {  # where a user's image was when its set was registered
         "given.read_bytes(inside(Path(roots[name]), file))"
     },
+    "networks/drawn.py": {  # of the storage of the user's own cache
+        "safetensors.torch.load_file(storage.uri(path))",
+        "safetensors.torch.save_file(state)",
+        "Path(path).open('rb+')",
+        "os.fsync(file.fileno())",
+    },
     "warehouse/warehouse.py": {
         "pl.scan_parquet([self.storage.uri(file) for file in files['file']])"
     },
@@ -112,6 +120,7 @@ TOLD = {
     "cli/shell.py": {"wh.storage.local('sql_history')"},
     "cli/demo.py": {"settings.warehouse"},  # what to type next
     "cli/verify.py": {"settings.warehouse"},  # its marker may be gone
+    "networks/drawn.py": {"storage.uri(path)", "storage.replacing(path)"},  # in the user's cache
     "stimuli/images.py": {"storage.uri(kept_path(wanted))"},  # the name of an image in messages
     "study/demo.py": {"wh.storage.uri(sheet)"},  # what the demo says that it wrote
 }
