@@ -115,8 +115,9 @@ def test_layers_on_the_command_line(wh: Warehouse, fexp: Fexp) -> None:
     assert f'tokens,{TOKENS} x {DIM},token x dim,"1 class, 2 register",{TOKENS * DIM},' in "".join(
         lines
     )
-    done = fexp("-w", wh.location, "ingest", "-n", "vit", "-l", "blo*", "-s", "set1", "--dry-run")
-    assert "fragments" in done.stdout + done.stderr
+    done = fexp("-w", wh.location, "ingest", "-n", "vit", "-l", "blo*", "-s", "set1", "--explain")
+    assert done.returncode == 0, done.stderr
+    assert "block" in done.stdout
     done = fexp("-w", wh.location, "ingest", "-n", "vit", "-l", "zo*", "-s", "set1")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "vit has no layer that matches 'zo*'; its layers: patch, " in done.stderr
