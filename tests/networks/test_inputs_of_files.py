@@ -158,6 +158,12 @@ def test_torchvisions_names_are_torchvisions_input(empty: Warehouse, tmp_path: P
     assert json.loads(registered(empty, "caffe").preprocessing)["channels"] == "BGR"
 
 
+def test_every_name_that_vgg_face_is_read_under_tells_its_input() -> None:
+    named = {origin for _, origin in vgg.parameters(2622).aliases.values()} | {"pytorch"}
+    assert "torchvision" in named
+    assert named <= vgg.VGG_FACE.inputs.keys()
+
+
 def test_another_family_is_refused_by_name(empty: Warehouse, tmp_path: Path) -> None:
     weights_writers.WRITERS["pytorch_dag"](tmp_path / "w", STATE)
     how = Options(weights=tmp_path / "w", preprocessing={"like": "thermal"})

@@ -174,7 +174,9 @@ VGG_FACE = Architecture(
     preprocessing=VGG_FACE_PREPROCESSING,
     training="face identity",
     read_weights=partial(_set_weights, parameters(2622)),
-    inputs=dict.fromkeys(("matconvnet", "torch7", "pytorch", "keras", "caffe"), _OF_ALL),
+    inputs=dict.fromkeys(
+        ("matconvnet", "torch7", "pytorch", "torchvision", "keras", "caffe"), _OF_ALL
+    ),
 )
 
 _OF_CAFFE = VGG16_OBJECT_PREPROCESSING.changed(
